@@ -1,0 +1,126 @@
+//! What server and worker say to each other, and supervisor to server.
+//!
+//! Messages are postcard, one to a datagram of a `SOCK_SEQPACKET` socket pair; descriptors travel
+//! beside them (`SCM_RIGHTS`, unix(7)). The two ends are always the same build, started by the
+//! same supervisor; [`VERSION`] guards against a mix-up during an upgrade.
+//!
+//! A worker says `Hello` once, then for each job: `Ready` -> (`Execute`) -> `Started` -> `Finished`.
+//! It takes one job at a time, and only after `Ready`. A worker whose socket closes is dead, and so
+//! is its job; a worker that sees its socket close ends itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::Limits;
+use crate::report::{SandboxFault, StageReport};
+
+/// Changes whenever a message changes its form.
+pub const VERSION: u32 = 1;
+
+/// The largest encoded message. The default `SO_SNDBUF` of a Unix socket is 212,992 bytes
+/// (`net.core.wmem_default`); larger things travel as descriptors.
+pub const MAX_MESSAGE_BYTES: usize = 160 * 1024;
+
+/// The most descriptors in one message.
+pub const MAX_FDS: usize = 8;
+
+/// From a worker to the server.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// First message of a worker.
+    Hello {
+        /// Its [`VERSION`].
+        version: u32,
+        /// Its slot, from 0.
+        index: u32,
+    },
+    /// Can take a job now. Carries three descriptors for the job to come: the write end of its
+    /// stdin pipe, the read ends of its stdout and stderr pipes, in this order, all non-blocking.
+    Ready {
+        /// Sandboxes prepared and waiting.
+        warm: u32,
+    },
+    /// The program was started (its `execve` is about to happen).
+    Started {
+        /// The job's id.
+        job: u64,
+    },
+    /// The stage is over and nothing of its program is left alive. Carries one descriptor, a
+    /// sealed memfd with an archive, if `collected`.
+    Finished {
+        /// The job's id.
+        job: u64,
+        /// What the program did or the sandbox failed to do.
+        result: Result<StageReport, SandboxFault>,
+        /// Whether an [`crate::archive`] of output files comes along.
+        collected: bool,
+    },
+}
+
+/// From the server to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Run this. Carries `job.archives` descriptors of sealed archives, then, if
+    /// `job.stdin_attached`, one for stdin.
+    Execute(Box<Job>),
+    /// End the job; ignored when another job (or none) is running.
+    Stop {
+        /// The job's id.
+        job: u64,
+        /// Why.
+        reason: StopReason,
+    },
+}
+
+/// Why a caller ends a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopReason {
+    /// Nobody wants the answer any more: [`crate::report::Outcome::Cancelled`].
+    Cancelled,
+    /// More output than allowed: [`crate::report::Outcome::OutputLimit`].
+    OutputLimit,
+}
+
+/// One stage to execute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Chosen by the caller, unique among its jobs.
+    pub id: u64,
+    /// Name of the policy.
+    pub policy: String,
+    /// Program and arguments. The first is a path (absolute, or relative to `/box`), or a name
+    /// looked up in `PATH`. No NUL bytes.
+    pub argv: Vec<String>,
+    /// The whole environment, as `KEY=value`. No NUL bytes.
+    pub env: Vec<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// How many archives of files to unpack into `/box` come along, in order; at most 4.
+    pub archives: u8,
+    /// Whether stdin is an attached descriptor instead of the pipe announced with `Ready`.
+    pub stdin_attached: bool,
+    /// What to bring back from `/box` afterwards.
+    pub collect: Option<Collect>,
+}
+
+/// Which files to bring back once every process of the program is dead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collect {
+    /// Patterns relative to `/box`; `*` stays within a directory, `**` crosses them.
+    pub globs: Vec<String>,
+    /// The most bytes of all files together.
+    pub max_bytes: u64,
+    /// The most files.
+    pub max_files: u32,
+    /// Only after exit code 0.
+    pub only_on_success: bool,
+}
+
+/// From the supervisor to the server.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Control {
+    /// A worker (re)started. Carries one descriptor, the server's end of its socket.
+    Worker {
+        /// Its slot, from 0.
+        index: u32,
+    },
+}
