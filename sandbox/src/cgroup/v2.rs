@@ -1,0 +1,129 @@
+//! The unified hierarchy (Documentation/admin-guide/cgroup-v2.rst).
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sys::stat::{Mode, mkdirat};
+
+use super::{
+    CPU_PERIOD_US, Counters, Entry, Leaf, WorkerPaths, cpu_quota_us, named, open_dir, read_file,
+    read_number_if_any, remove_dir, value_of, write_file,
+};
+use crate::layers::Layers;
+use crate::limits::Limits;
+
+/// A worker's directory, delegated to it.
+#[derive(Debug)]
+pub struct Group {
+    dir: OwnedFd,
+    has: Controllers,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Controllers {
+    memory: bool,
+    cpu: bool,
+    pids: bool,
+}
+
+impl Group {
+    pub(super) fn open(paths: &WorkerPaths) -> io::Result<Self> {
+        let any = paths.memory.as_ref().or(paths.cpu.as_ref()).or(paths.pids.as_ref());
+        let path = any.ok_or_else(|| io::Error::other("no cgroup controller at all"))?;
+        let has = Controllers {
+            memory: paths.memory.is_some(),
+            cpu: paths.cpu.is_some(),
+            pids: paths.pids.is_some(),
+        };
+        Ok(Self { dir: std::fs::File::open(path)?.into(), has })
+    }
+
+    pub(super) fn create_leaf(&self, name: &str) -> io::Result<LeafV2> {
+        mkdirat(&self.dir, name, Mode::from_bits_truncate(0o755)).map_err(|e| named(name, e.into()))?;
+        Ok(LeafV2 {
+            parent: self.dir.try_clone()?,
+            dir: open_dir(&self.dir, name)?,
+            name: name.to_owned(),
+            has: self.has,
+        })
+    }
+}
+
+/// One sandbox's group.
+#[derive(Debug)]
+pub(super) struct LeafV2 {
+    parent: OwnedFd,
+    dir: OwnedFd,
+    name: String,
+    has: Controllers,
+}
+
+impl Leaf for LeafV2 {
+    fn entry(&self) -> io::Result<Entry> {
+        Ok(Entry::Clone(self.dir.try_clone()?))
+    }
+
+    fn apply(&self, limits: &Limits, off: Layers) -> io::Result<()> {
+        let dir = self.dir.as_fd();
+        if self.has.memory && !off.contains(Layers::MEMORY_LIMIT) {
+            write_file(dir, "memory.max", &limits.memory_bytes.to_string())?;
+            // Absent where the kernel has no swap support, and then there is nothing to forbid.
+            match write_file(dir, "memory.swap.max", "0") {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                answer => answer?,
+            }
+            write_file(dir, "memory.oom.group", "1")?;
+        }
+        if self.has.pids && !off.contains(Layers::PIDS_LIMIT) {
+            write_file(dir, "pids.max", &limits.processes.to_string())?;
+        }
+        if self.has.cpu && !off.contains(Layers::CPU_QUOTA) {
+            if let Some(quota) = cpu_quota_us(limits.cpus) {
+                write_file(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cpu_ns(&self) -> io::Result<Option<u64>> {
+        // cpu.stat has its first three lines also without the cpu controller.
+        let stat = read_file(self.dir.as_fd(), "cpu.stat")?;
+        Ok(value_of(&stat, "usage_usec").map(|us| us * 1000))
+    }
+
+    fn oom_kills(&self) -> io::Result<Option<u64>> {
+        if !self.has.memory {
+            return Ok(None);
+        }
+        let events = read_file(self.dir.as_fd(), "memory.events")?;
+        Ok(value_of(&events, "oom_kill"))
+    }
+
+    fn counters(&self) -> io::Result<Counters> {
+        let dir = self.dir.as_fd();
+        let stat = read_file(dir, "cpu.stat")?;
+        let ns = |key| value_of(&stat, key).map(|us: u64| us * 1000);
+        Ok(Counters {
+            cpu_ns: ns("usage_usec"),
+            user_ns: ns("user_usec"),
+            system_ns: ns("system_usec"),
+            memory_peak_bytes: read_number_if_any(dir, "memory.peak")?,
+            processes_peak: read_number_if_any(dir, "pids.peak")?,
+            oom_kills: self.oom_kills()?,
+            throttled_us: value_of(&stat, "throttled_usec"),
+            throttled_periods: value_of(&stat, "nr_throttled"),
+        })
+    }
+
+    fn kill(&self) -> io::Result<bool> {
+        match write_file(self.dir.as_fd(), "cgroup.kill", "1") {
+            // Linux 5.14 has it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            answer => answer.map(|()| true),
+        }
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        remove_dir(self.parent.as_fd(), &self.name)
+    }
+}

@@ -1,0 +1,43 @@
+//! The file part of a policy, as a Landlock domain (Documentation/userspace-api/landlock.rst).
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+};
+
+use crate::policy::Landlock;
+
+/// The newest interface this code knows. Rights that an older kernel does not have are left out;
+/// the self-check proves that what is left denies.
+const NEWEST: ABI = ABI::V6;
+
+/// Builds the domain for `rules` from the file tree as it is now. Paths that do not exist are
+/// skipped.
+pub fn build(rules: &Landlock) -> Result<RulesetCreated, RulesetError> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let full = AccessFs::from_all(NEWEST);
+    let groups: [(&[String], BitFlags<AccessFs>); 4] = [
+        (&rules.read, read),
+        (&rules.read_execute, read | AccessFs::Execute),
+        (&rules.read_write_file, AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate),
+        (&rules.full, full & !BitFlags::from(AccessFs::MakeBlock) & !BitFlags::from(AccessFs::MakeChar)),
+    ];
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(full)?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?
+        .no_new_privs(false);
+    for (paths, access) in groups {
+        for path in paths {
+            if let Ok(fd) = PathFd::new(path) {
+                // A rule for a file may only name rights that files have.
+                let is_dir = std::fs::metadata(path).is_ok_and(|m| m.is_dir());
+                let access = if is_dir { access } else { access & AccessFs::from_file(NEWEST) };
+                ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
+            }
+        }
+    }
+    Ok(ruleset)
+}

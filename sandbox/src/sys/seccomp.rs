@@ -1,0 +1,86 @@
+//! seccomp(2) and its user notifications (seccomp_unotify(2)).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::check;
+
+/// A compiled filter: BPF instructions as the kernel takes them.
+#[derive(Clone, Debug)]
+pub struct Program(Vec<libc::sock_filter>);
+
+impl Program {
+    /// Reads instructions from `bytes` as `seccomp_export_bpf(3)` writes them: 8 bytes each.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(8) || bytes.len() / 8 > usize::from(u16::MAX) {
+            return None;
+        }
+        let instruction = |b: &[u8]| libc::sock_filter {
+            code: u16::from_ne_bytes([b[0], b[1]]),
+            jt: b[2],
+            jf: b[3],
+            k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
+        };
+        Some(Self(bytes.chunks_exact(8).map(instruction).collect()))
+    }
+
+    /// How many instructions it has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never: [`Program::from_bytes`] refuses empty programs.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Puts the calling thread under `program` for good and returns the listener on which forbidden
+/// calls are announced. Needs no_new_privs.
+pub fn install(program: &Program) -> io::Result<OwnedFd> {
+    let prog = libc::sock_fprog {
+        len: u16::try_from(program.0.len()).map_err(io::Error::other)?,
+        // The kernel only reads; the field is not const for historical reasons.
+        filter: program.0.as_ptr().cast_mut(),
+    };
+    // SAFETY: `prog` and the instructions it points to outlive the call; `len` is their number.
+    let fd = check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const prog,
+        )
+    })?;
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: with NEW_LISTENER the answer is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A call that the filter stopped; its thread is blocked in it.
+#[derive(Clone, Copy, Debug)]
+pub struct StoppedCall {
+    /// `AUDIT_ARCH_*` of the ABI it was made through.
+    pub arch: u32,
+    /// Its number.
+    pub number: i32,
+}
+
+/// Takes the next stopped call from `listener`, blocking until there is one.
+pub fn next_stopped_call(listener: BorrowedFd<'_>) -> io::Result<StoppedCall> {
+    // SAFETY: all-zero is a valid `seccomp_notif` (integers only), and the ioctl demands it so.
+    let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `seccomp_notif` (the size is part of the request's number) to
+    // `notification`, which outlives the call.
+    check(
+        unsafe {
+            libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification)
+        }
+        .into(),
+    )?;
+    Ok(StoppedCall { arch: notification.data.arch, number: notification.data.nr })
+}
+
+/// `SECCOMP_IOWR(0, struct seccomp_notif)` (linux/seccomp.h).
+const SECCOMP_IOCTL_NOTIF_RECV: libc::c_ulong =
+    (3 << 30) | ((size_of::<libc::seccomp_notif>() as libc::c_ulong) << 16) | (0x21 << 8);
