@@ -14,7 +14,6 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
@@ -25,6 +24,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, sethostname};
 
+use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::collect;
 use crate::inside::{Ended, FromInit, FromProgram, Resources, ToInit};
@@ -35,6 +35,7 @@ use crate::program;
 use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::clone::{Forked, fork};
+use crate::sys::open::close_range;
 use crate::sys::process::{exit_now, kill_all_others, try_reap};
 use crate::sys::seccomp::next_stopped_call;
 use crate::sys::shared::Marks;
@@ -86,7 +87,7 @@ pub fn run(birth: &Birth<'_>) -> ! {
 fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     prctl::set_pdeathsig(Signal::SIGKILL).step("set the parent death signal")?;
     prctl::set_name(c"brig-init").step("set the process name")?;
-    map_ids().step("map the user and group id")?;
+    map_ids(birth.context).step("map the user and group id")?;
     let clock = enter_time_namespace(birth.shape.off).step("enter a time namespace")?;
     make_work_dirs(birth.shape.off).step("mount /box and /tmp")?;
     cover_proc(birth.shape).step("mount /proc")?;
@@ -97,7 +98,8 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     let (ours, theirs) = Channel::pair().step("make the program's channel")?;
     let signals = watch_children().step("watch for children")?;
     let first = fork_program(birth, theirs, clock)?;
-    drop_capabilities().step("drop init's capabilities")?;
+    // Init needs none for what it still does: the program has the same user id.
+    capabilities::drop_working_sets().step("drop init's capabilities")?;
     keep_only(&[birth.worker.as_raw_fd(), ours.as_raw_fd(), signals.as_raw_fd()])
         .step("close inherited descriptors")?;
     let worker = birth.worker.as_fd().try_clone_to_owned().step("keep the worker's channel")?;
@@ -105,11 +107,221 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
 }
 
 /// One id, that of the worker, is the only one there is (user_namespaces(7)).
-fn map_ids() -> io::Result<()> {
-    let (uid, gid) = (nix::unistd::geteuid, nix::unistd::getegid);
-    // Inside the new namespace these answer the overflow ids until the maps are written; the
-    // worker's own were noted before the fork by `Context`, but the kernel only needs the
-    // *parent namespace's* number, which `/proc/self/status` of the worker had. See `Context`.
-    let _ = (uid, gid);
-    Ok(())
+fn map_ids(context: &Context) -> io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{INSIDE_ID} {} 1", context.uid))?;
+    fs::write("/proc/self/gid_map", format!("{INSIDE_ID} {} 1", context.gid))
+}
+
+/// Makes the clocks of the processes to come start near zero (time_namespaces(7)). Returns how many
+/// nanoseconds to add to their CLOCK_MONOTONIC to get the host's.
+fn enter_time_namespace(off: Layers) -> io::Result<u64> {
+    if off.contains(Layers::TIME_NAMESPACE) {
+        return Ok(0);
+    }
+    /// linux/sched.h; nix does not have it, as clone(2) cannot take it.
+    const CLONE_NEWTIME: i32 = 0x80;
+    unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME))?;
+    let seconds = |clock| clock_gettime(clock).map(|now| now.tv_sec());
+    let (monotonic, boottime) = (seconds(ClockId::CLOCK_MONOTONIC)?, seconds(ClockId::CLOCK_BOOTTIME)?);
+    fs::write("/proc/self/timens_offsets", format!("monotonic -{monotonic} 0\nboottime -{boottime} 0\n"))?;
+    Ok(monotonic.unsigned_abs() * 1_000_000_000)
+}
+
+/// One tmpfs serves `/box` and `/tmp`, so that one size caps both. Its root stays hidden below
+/// `/box`.
+fn make_work_dirs(off: Layers) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let options = program::work_dir_options(&Limits::DEFAULT, off);
+    mount(Some("tmpfs"), "/box", Some("tmpfs"), flags, Some(options.as_str()))?;
+    fs::create_dir("/box/box")?;
+    fs::create_dir("/box/tmp")?;
+    let bind = |from: &str, to: &str| mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>);
+    bind("/box/tmp", "/tmp")?;
+    Ok(bind("/box/box", "/box")?)
+}
+
+/// Covers the worker's `/proc`, which must not be seen, with the sandbox's own. `subset=pid` leaves
+/// only the process directories; `hidepid=ptraceable` hides init's (proc(5)).
+fn cover_proc(shape: Shape) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let (kind, flags, options) = match shape.proc {
+        ProcMount::None => ("tmpfs", flags | MsFlags::MS_RDONLY, Some("size=4k,nr_inodes=1")),
+        ProcMount::Private if shape.off.contains(Layers::PROC_MASK) => ("proc", flags, None),
+        ProcMount::Private => ("proc", flags, Some("subset=pid,hidepid=ptraceable")),
+    };
+    Ok(mount(Some(kind), "/proc", Some(kind), flags, options)?)
+}
+
+fn watch_children() -> io::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, SandboxFault> {
+    let cgroup = match &birth.entry {
+        Entry::Clone(dir) => Some(dir.as_fd()),
+        Entry::Write(_) => None,
+    };
+    match fork(CloneFlags::empty(), cgroup).step("fork the program's process")? {
+        Forked::Parent { pid, .. } => Ok(pid),
+        Forked::Child => program::run(birth, &init, clock),
+    }
+}
+
+/// Closes every descriptor from 3 on but these. Owners of others must never be used again.
+pub fn keep_only(fds: &[RawFd]) -> io::Result<()> {
+    let mut keep: Vec<u32> = fds.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd >= 3).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, u32::MAX)
+}
+
+struct Init {
+    worker: Channel,
+    /// Until the program's process has said that it is about to execute, or is gone.
+    program: Option<Channel>,
+    listener: Option<OwnedFd>,
+    signals: SignalFd,
+    /// The first process of the program.
+    first: Pid,
+    /// How the first process ended, while others are still being reaped.
+    ended: Option<Ended>,
+    violation: Option<(u32, i32)>,
+}
+
+/// Whether anything is left to do.
+enum Next {
+    Continue,
+    Exit,
+}
+
+impl Init {
+    fn serve(&mut self) -> io::Result<()> {
+        while let Next::Continue = self.step()? {}
+        Ok(())
+    }
+
+    /// Waits for one thing to happen, and deals with it.
+    fn step(&mut self) -> io::Result<Next> {
+        let (worker, program, listener, signals) = self.wait()?;
+        if listener {
+            self.on_forbidden_call()?;
+        }
+        if program {
+            self.on_program_message()?;
+        }
+        if signals {
+            self.on_child()?;
+        }
+        if worker { self.on_command() } else { Ok(Next::Continue) }
+    }
+
+    fn wait(&self) -> io::Result<(bool, bool, bool, bool)> {
+        let always = [self.worker.as_fd(), self.signals.as_fd()];
+        let mut fds: Vec<PollFd<'_>> = always.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        fds.extend(self.program.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.listener.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(nix::errno::Errno::EINTR) => return Ok((false, false, false, false)),
+            answer => answer?,
+        };
+        let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
+        let (worker, signals) = (ready.next() == Some(true), ready.next() == Some(true));
+        let program = self.program.is_some() && ready.next() == Some(true);
+        let listener = self.listener.is_some() && ready.next() == Some(true);
+        Ok((worker, program, listener, signals))
+    }
+
+    fn on_command(&mut self) -> io::Result<Next> {
+        match self.worker.recv::<ToInit>()? {
+            None => Ok(Next::Exit),
+            Some((ToInit::Kill, _)) => kill_all_others().map(|()| Next::Continue),
+            Some((ToInit::Collect(what), _)) => {
+                let (error, archive) = match collect::collect(&what) {
+                    Ok(archive) => (None, Some(archive)),
+                    Err(e) => (Some(e.to_string()), None),
+                };
+                let fds: Vec<_> = archive.iter().map(AsFd::as_fd).collect();
+                self.worker.send(&FromInit::Collected { error }, &fds)?;
+                Ok(Next::Continue)
+            }
+        }
+    }
+
+    fn on_program_message(&mut self) -> io::Result<()> {
+        let Some(program) = self.program.take() else { return Ok(()) };
+        match program.recv::<FromProgram>()? {
+            Some((FromProgram::Locked, mut fds)) => self.listener = fds.pop(),
+            Some((FromProgram::Failed(fault), _)) => self.worker.send(&FromInit::Failed(fault), &[])?,
+            // It ended; how is told by its exit status.
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn on_forbidden_call(&mut self) -> io::Result<()> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        match next_stopped_call(listener.as_fd()) {
+            Ok(call) => {
+                self.violation.get_or_insert((call.arch, call.number));
+                kill_all_others()
+            }
+            // The caller is gone (ENOENT), or every process under the filter is (POLLHUP).
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
+                if self.ended.is_some() {
+                    self.listener = None;
+                }
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn on_child(&mut self) -> io::Result<()> {
+        while self.signals.read_signal()?.is_some() {}
+        loop {
+            match try_reap() {
+                Ok(Some(child)) if child.pid == self.first.as_raw() => {
+                    self.ended = Some(Ended {
+                        exit_code: child.exit_code(),
+                        signal: child.signal(),
+                        at_ns: now_ns()?,
+                        resources: Resources::default(),
+                        violation: None,
+                    });
+                    kill_all_others()?;
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(e) if e.raw_os_error() == Some(libc::ECHILD) => return self.report(),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Every process of the program is dead and reaped.
+    fn report(&mut self) -> io::Result<()> {
+        let Some(mut ended) = self.ended.take() else { return Ok(()) };
+        // A last word that came together with the end.
+        self.on_program_message()?;
+        self.listener = None;
+        ended.resources = Resources::from_usage(&getrusage(UsageWho::RUSAGE_CHILDREN)?);
+        ended.violation = self.violation;
+        self.worker.send(&FromInit::Ended(ended), &[])
+    }
+}
+
+/// CLOCK_MONOTONIC of this process in nanoseconds.
+pub fn now_ns() -> io::Result<u64> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    Ok(u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0))
 }

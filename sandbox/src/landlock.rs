@@ -2,18 +2,35 @@
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
 use crate::policy::Landlock;
+use crate::report::SandboxFault;
+use crate::step::Step;
 
 /// The newest interface this code knows. Rights that an older kernel does not have are left out;
 /// the self-check proves that what is left denies.
 const NEWEST: ABI = ABI::V6;
 
+/// Puts the calling process under `rules` for good.
+pub fn restrict(rules: &Landlock) -> Result<(), SandboxFault> {
+    let domain = build(rules).step("build the Landlock domain")?;
+    let status = domain.restrict_self().step("enforce Landlock")?;
+    if status.ruleset == RulesetStatus::NotEnforced {
+        return Err(SandboxFault {
+            step: "enforce Landlock".to_owned(),
+            detail: "the kernel has no Landlock, or it is switched off".to_owned(),
+            errno: None,
+            started: false,
+        });
+    }
+    Ok(())
+}
+
 /// Builds the domain for `rules` from the file tree as it is now. Paths that do not exist are
 /// skipped.
-pub fn build(rules: &Landlock) -> Result<RulesetCreated, RulesetError> {
+fn build(rules: &Landlock) -> Result<RulesetCreated, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let full = AccessFs::from_all(NEWEST);
     let groups: [(&[String], BitFlags<AccessFs>); 4] = [

@@ -5,26 +5,43 @@ use serde::{Deserialize, Serialize};
 
 bitflags::bitflags! {
     /// A set of layers.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-    #[allow(missing_docs)] // `Layers::describe` says what each is
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
     pub struct Layers: u32 {
+        /// Only the system calls that the policy lists, of this ABI only.
         const SECCOMP = 1;
+        /// Only the files that the policy lists, whatever the mounts show.
         const LANDLOCK = 1 << 1;
+        /// No capability in any set, bounding set included.
         const CAPABILITIES = 1 << 2;
+        /// No set-uid program gives more rights.
         const NO_NEW_PRIVS = 1 << 3;
+        /// No network, not even a loopback that is up.
         const NETWORK_NAMESPACE = 1 << 4;
+        /// No shared memory, semaphores or queues of others.
         const IPC_NAMESPACE = 1 << 5;
+        /// A made-up host name.
         const UTS_NAMESPACE = 1 << 6;
+        /// The place in the host's cgroup tree is hidden.
         const CGROUP_NAMESPACE = 1 << 7;
+        /// The host's uptime is hidden.
         const TIME_NAMESPACE = 1 << 8;
+        /// The process tree's memory is capped, swap included.
         const MEMORY_LIMIT = 1 << 9;
+        /// The process tree ends when its CPU time is used up.
         const CPU_TIME_LIMIT = 1 << 10;
+        /// The process tree keeps no more CPUs busy than it may.
         const CPU_QUOTA = 1 << 11;
+        /// Processes and threads are capped.
         const PIDS_LIMIT = 1 << 12;
+        /// Stack, descriptors, file size and core files are capped.
         const RLIMITS = 1 << 13;
+        /// Files in /box and /tmp are capped in bytes and number.
         const DISK_LIMIT = 1 << 14;
+        /// /proc shows the sandbox's own processes and nothing of the host.
         const PROC_MASK = 1 << 15;
+        /// A root of its own: the toolchain read-only, nothing else of the host.
         const ROOTFS = 1 << 16;
+        /// What is bound from the host cannot be written.
         const READONLY = 1 << 17;
     }
 }

@@ -1,7 +1,26 @@
 //! Brig's isolation engine: runs one untrusted program per sandbox and says exactly what it did.
+//!
+//! [`spawn`] starts workers, [`worker`] is one, [`init`] and [`program`] are the two processes of a
+//! sandbox, [`protocol`] is how to talk to a worker.
+
 pub mod archive;
+pub mod capabilities;
+pub mod cgroup;
+pub mod client;
+pub mod collect;
+pub mod init;
+pub mod inside;
+pub mod landlock;
+pub mod layers;
 pub mod limits;
 pub mod policy;
+pub mod probe;
+pub mod program;
 pub mod protocol;
 pub mod report;
+pub mod rootfs;
+pub mod spawn;
+pub mod step;
 pub mod sys;
+pub mod wire;
+pub mod worker;

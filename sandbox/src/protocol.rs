@@ -10,7 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::layers::Layers;
 use crate::limits::Limits;
+use crate::probe::Probe;
 use crate::report::{SandboxFault, StageReport};
 
 /// Changes whenever a message changes its form.
@@ -62,6 +64,16 @@ pub enum ToWorker {
     /// Run this. Carries `job.archives` descriptors of sealed archives, then, if
     /// `job.stdin_attached`, one for stdin.
     Execute(Box<Job>),
+    /// Like `Execute`, but run a probe in the program's place, with layers `off`. Only the
+    /// self-check sends it.
+    Probe {
+        /// Limits and policy.
+        job: Box<Job>,
+        /// What to try.
+        probe: Probe,
+        /// Layers to leave out.
+        off: Layers,
+    },
     /// End the job; ignored when another job (or none) is running.
     Stop {
         /// The job's id.

@@ -39,3 +39,21 @@ impl<T, E: HasErrno> Step<T> for Result<T, E> {
         })
     }
 }
+
+impl HasErrno for caps::errors::CapsError {
+    fn errno(&self) -> Option<i32> {
+        None
+    }
+}
+
+impl HasErrno for landlock::RulesetError {
+    fn errno(&self) -> Option<i32> {
+        None
+    }
+}
+
+impl HasErrno for crate::cgroup::host::CgroupError {
+    fn errno(&self) -> Option<i32> {
+        None
+    }
+}

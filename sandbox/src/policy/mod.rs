@@ -27,6 +27,13 @@ pub struct Policy {
     pub landlock: Landlock,
 }
 
+impl Policy {
+    /// Whether it lets system call `name` through with any arguments.
+    pub fn allows(&self, name: &str) -> bool {
+        self.seccomp.allow.iter().any(|r| r.when.is_empty() && r.syscalls.iter().any(|s| s == name))
+    }
+}
+
 /// What a sandbox has at `/proc`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

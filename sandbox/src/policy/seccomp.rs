@@ -95,15 +95,21 @@ impl Builder {
     }
 
     /// Between loading the filter and running the program, its process must still send the
-    /// listener away and execute the program.
+    /// listener away, read its clocks, and execute the program.
     fn add_own_last_steps(&mut self, policy: &Policy) -> Result<(), CompileError> {
-        for (name, fd) in [("sendmsg", LISTENER_SOCKET_FD), ("execveat", EXECUTABLE_FD)] {
-            let allowed = |r: &super::Rule| r.when.is_empty() && r.syscalls.iter().any(|s| s == name);
-            if policy.seccomp.allow.iter().any(allowed) {
-                continue;
+        let reason = "the engine's last steps before the program runs";
+        let on_fd = |fd: RawFd| vec![Condition { arg: 0, op: Compare::Eq, value: fd.into(), mask: None }];
+        let steps = [
+            ("sendmsg", on_fd(LISTENER_SOCKET_FD)),
+            ("fcntl", on_fd(LISTENER_SOCKET_FD)),
+            ("execveat", on_fd(EXECUTABLE_FD)),
+            ("clock_gettime", Vec::new()),
+            ("getrusage", Vec::new()),
+        ];
+        for (name, when) in steps {
+            if !policy.allows(name) {
+                self.add(ScmpAction::Allow, &[name.to_owned()], &when, reason)?;
             }
-            let on_fd = Condition { arg: 0, op: Compare::Eq, value: fd.into(), mask: None };
-            self.add(ScmpAction::Allow, &[name.to_owned()], &[on_fd], "the engine's last steps")?;
         }
         Ok(())
     }

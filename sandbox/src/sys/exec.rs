@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::RawFd;
 use std::ptr;
 
 /// A NULL-terminated array of pointers into strings that it keeps alive.
@@ -28,13 +28,13 @@ pub fn execve(path: &CStr, argv: &StringArray, envp: &StringArray) -> io::Error 
     io::Error::last_os_error()
 }
 
-/// Replaces this process by the program that `fd` refers to; returns only on failure.
-pub fn execve_fd(fd: BorrowedFd<'_>, argv: &StringArray, envp: &StringArray) -> io::Error {
+/// Replaces this process by the program that descriptor `fd` refers to; returns only on failure.
+pub fn execve_fd(fd: RawFd, argv: &StringArray, envp: &StringArray) -> io::Error {
     // SAFETY: as in `execve`; the path is the empty string, which AT_EMPTY_PATH allows.
     unsafe {
         libc::syscall(
             libc::SYS_execveat,
-            fd.as_raw_fd(),
+            fd,
             c"".as_ptr(),
             argv.pointers.as_ptr(),
             envp.pointers.as_ptr(),

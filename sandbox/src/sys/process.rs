@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use nix::sys::signal::{SigHandler, Signal};
+
 use super::check;
 
 /// How a child ended and what it, and the children it waited for, used.
@@ -29,11 +31,6 @@ impl Reaped {
 /// Reaps one ended child. `None`: there are children, but none has ended.
 pub fn try_reap() -> io::Result<Option<Reaped>> {
     reap(libc::WNOHANG)
-}
-
-/// Waits for any child to end and reaps it.
-pub fn reap_any() -> io::Result<Option<Reaped>> {
-    reap(0)
 }
 
 fn reap(options: i32) -> io::Result<Option<Reaped>> {
@@ -88,10 +85,11 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Sets the nice value of this process (setpriority(2)).
-pub fn set_nice(value: i32) -> io::Result<()> {
-    // SAFETY: touches no memory.
-    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) }.into())?;
+/// Sets what `signal` does to `SIG_DFL` or `SIG_IGN`.
+pub fn reset_signal(signal: Signal, handler: SigHandler) -> io::Result<()> {
+    assert!(!matches!(handler, SigHandler::Handler(_) | SigHandler::SigAction(_)));
+    // SAFETY: the default and ignoring run no code of this process (asserted above).
+    unsafe { nix::sys::signal::signal(signal, handler) }?;
     Ok(())
 }
 

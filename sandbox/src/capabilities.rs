@@ -1,0 +1,48 @@
+//! Giving up capabilities (capabilities(7)).
+
+use caps::{CapSet, CapsHashSet, Capability, errors::CapsError};
+
+/// Empties every set, the bounding set included, for good.
+pub fn drop_all() -> Result<(), CapsError> {
+    // Leaving the bounding set takes CAP_SETPCAP, so that one goes first.
+    caps::clear(None, CapSet::Bounding)?;
+    drop_working_sets()
+}
+
+/// Empties the sets that give rights now.
+pub fn drop_working_sets() -> Result<(), CapsError> {
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set)?;
+    }
+    Ok(())
+}
+
+/// Keeps only `keep`, of those this process has.
+pub fn keep_only(keep: &[Capability]) -> Result<(), CapsError> {
+    let has = caps::read(None, CapSet::Permitted)?;
+    let keep: CapsHashSet = keep.iter().copied().filter(|c| has.contains(c)).collect();
+    for capability in caps::read(None, CapSet::Bounding)?.difference(&keep) {
+        caps::drop(None, CapSet::Bounding, *capability)?;
+    }
+    caps::clear(None, CapSet::Ambient)?;
+    caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
+    caps::set(None, CapSet::Effective, &keep)?;
+    caps::set(None, CapSet::Permitted, &keep)
+}
+
+/// Lets an `execve` of an ordinary program keep `keep`.
+pub fn make_ambient(keep: &[Capability]) -> Result<(), CapsError> {
+    let keep: CapsHashSet = keep.iter().copied().collect();
+    caps::set(None, CapSet::Inheritable, &keep)?;
+    caps::set(None, CapSet::Ambient, &keep)
+}
+
+/// Whether all sets are empty.
+pub fn has_none() -> Result<bool, CapsError> {
+    for set in [CapSet::Bounding, CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        if !caps::read(None, set)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,390 @@
+//! `brig-sandbox run`.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use brig_sandbox::archive;
+use brig_sandbox::cgroup::Version;
+use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
+use brig_sandbox::client::{Client, Execution, Watch};
+use brig_sandbox::layers::Layers;
+use brig_sandbox::limits::Limits;
+use brig_sandbox::policy;
+use brig_sandbox::protocol::{Collect, Job};
+use brig_sandbox::rootfs::RootfsSpec;
+use brig_sandbox::spawn::{DEFAULT_UID_BASE, Identity, Launcher};
+use clap::{Args, ValueEnum};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::report::{Report, exit_status};
+use super::size;
+
+const EXIT_HELP: &str = "\
+Exit status:
+  the program's own exit code, if it exited
+  128+N   signal N ended it
+  120     it used up its CPU time         121     it used up its wall time
+  122     it hit its memory limit         123     it wrote too much
+  124     it made a forbidden system call
+  125     brig-sandbox itself failed; standard error says at which step
+  126/127 the program could not be executed / was not found
+  130     interrupted
+A program may exit with any of these by itself; --report tells them apart.";
+
+/// Run one program in a sandbox of its own.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_HELP)]
+pub(crate) struct RunArgs {
+    /// Policy: strict, default, jvm, compile, or the path of a policy file (see `policies`)
+    #[arg(long, value_name = "NAME|FILE", default_value = "default", help_heading = "Isolation")]
+    policy: String,
+    /// Leave out a layer of isolation. For tests and diagnosis, never for untrusted programs
+    #[arg(long, value_name = "LAYER", value_parser = Layers::by_name, help_heading = "Isolation")]
+    without: Vec<Layers>,
+    /// Show a host file or directory read-only inside
+    #[arg(long, value_name = "HOST[:INSIDE]", help_heading = "Isolation")]
+    mount: Vec<String>,
+    /// Which cgroup interface to use
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Isolation")]
+    cgroup: CgroupArg,
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// Set an environment variable; PATH, HOME, TMPDIR and LANG are set by default
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Environment and files")]
+    env: Vec<String>,
+    /// Copy a file into /box, keeping its mode
+    #[arg(long, value_name = "SRC[:DEST]", help_heading = "Environment and files")]
+    file: Vec<String>,
+    /// Read the program's stdin from a file [default: brig-sandbox's own stdin]
+    #[arg(long, value_name = "FILE", help_heading = "Environment and files")]
+    stdin: Option<PathBuf>,
+    /// Write its stdout to a file [default: brig-sandbox's own stdout]
+    #[arg(long, value_name = "FILE", help_heading = "Environment and files")]
+    stdout: Option<PathBuf>,
+    /// Write its stderr to a file [default: brig-sandbox's own stderr]
+    #[arg(long, value_name = "FILE", help_heading = "Environment and files")]
+    stderr: Option<PathBuf>,
+    /// Bring back files of /box that match, once the program has ended; `**` crosses directories
+    #[arg(long, value_name = "GLOB", requires = "output_dir", help_heading = "Environment and files")]
+    collect: Vec<String>,
+    /// Where files brought back go; nothing that exists there is followed or overwritten
+    #[arg(long, value_name = "DIR", help_heading = "Environment and files")]
+    output_dir: Option<PathBuf>,
+    /// Write a JSON report; `-` is stdout, and the program's stdout then goes to stderr
+    #[arg(long, value_name = "FILE|-", help_heading = "Environment and files")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    policies: PolicyDir,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM [ARG]...")]
+    command: Vec<String>,
+}
+
+/// Where further policies are.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyDir {
+    /// A directory with further policies (*.toml)
+    #[arg(long = "policy-dir", value_name = "DIR", help_heading = "Isolation")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CgroupArg {
+    Auto,
+    V1,
+    V2,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits (K, M, G are powers of 1024; times take ms or s)")]
+struct LimitArgs {
+    /// CPU time of the whole process tree
+    #[arg(long, value_name = "TIME", value_parser = size::milliseconds, default_value = "2s")]
+    cpu_time: u64,
+    /// Time on the clock
+    #[arg(long, value_name = "TIME", value_parser = size::milliseconds, default_value = "6s")]
+    wall_time: u64,
+    /// Memory of the whole process tree, files in /box and /tmp included
+    #[arg(long, value_name = "SIZE", value_parser = size::bytes, default_value = "256M")]
+    memory: u64,
+    /// Stack of each process
+    #[arg(long, value_name = "SIZE", value_parser = size::bytes, default_value = "64M")]
+    stack: u64,
+    /// Processes and threads at once
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.processes)]
+    processes: u32,
+    /// Open files of each process
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.open_files,
+          value_parser = clap::value_parser!(u32).range(4..=i64::from(Limits::MAX_OPEN_FILES)))]
+    open_files: u32,
+    /// Size of each file written
+    #[arg(long, value_name = "SIZE", value_parser = size::bytes, default_value = "16M")]
+    file_size: u64,
+    /// Size of /box and /tmp together
+    #[arg(long, value_name = "SIZE", value_parser = size::bytes, default_value = "64M")]
+    disk: u64,
+    /// Files and directories in /box and /tmp together
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.disk_inodes)]
+    inodes: u64,
+    /// Bytes written to each of stdout and stderr
+    #[arg(long, value_name = "SIZE", value_parser = size::bytes, default_value = "1M")]
+    output: u64,
+    /// CPUs kept busy at once
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.cpus)]
+    cpus: f64,
+}
+
+impl LimitArgs {
+    fn limits(&self) -> Limits {
+        Limits {
+            cpu_time_ms: self.cpu_time,
+            wall_time_ms: self.wall_time,
+            memory_bytes: self.memory,
+            stack_bytes: self.stack,
+            processes: self.processes,
+            open_files: self.open_files,
+            file_size_bytes: self.file_size,
+            disk_bytes: self.disk,
+            disk_inodes: self.inodes,
+            output_bytes: self.output,
+            cpus: self.cpus,
+        }
+    }
+}
+
+/// What a program's environment starts from.
+const DEFAULT_ENV: [(&str, &str); 4] =
+    [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/box"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+
+/// Runs it; the answer is the exit status.
+pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
+    let interrupts = catch_interrupts()?;
+    let (policy, policy_dir) = find_policy(&args)?;
+    let off = args.without.iter().fold(Layers::empty(), |all, l| all | *l);
+    let archive = pack_files(&args.file)?;
+    let stdin = open_stdin(args.stdin.as_deref())?;
+    let launcher = launcher(&args, policy_dir.path(), off)?;
+    let worker = launcher.launch(0).context("starting the worker")?;
+    let mut client = Client::new(worker.channel);
+    let job = job(&args, policy);
+    let limits = job.limits;
+    let mut outputs = Outputs::open(&args)?;
+    let watch = Watch { stdout: &mut outputs.stdout, stderr: &mut outputs.stderr, cancel: Some(interrupts.as_fd()) };
+    let execution = client.execute(job, &[archive.as_fd(), stdin.as_fd()], watch)?;
+    drop(client);
+    // The worker cleans up and exits when its channel closes; then its group goes.
+    let _ = brig_sandbox::sys::process::reap_pidfd(worker.pidfd.as_fd());
+    drop(launcher);
+    bring_back(&args, &execution)?;
+    conclude(&args, &execution, &limits, off)
+}
+
+/// Prints the policies.
+pub(crate) fn list_policies(dir: &PolicyDir) -> anyhow::Result<u8> {
+    for policy in policy::load(dir.dir.as_deref())?.values() {
+        println!("{:<10} {}", policy.name, policy.description);
+    }
+    Ok(0)
+}
+
+/// Ctrl-C must still clean up, so it is a message, not an end.
+fn catch_interrupts() -> anyhow::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGINT);
+    mask.add(Signal::SIGTERM);
+    mask.add(Signal::SIGHUP);
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC)?)
+}
+
+/// A directory of policies: the caller's, or one made for a single policy file.
+enum PolicySource {
+    Directory(Option<PathBuf>),
+    Temporary(PathBuf),
+}
+
+impl PolicySource {
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Directory(dir) => dir.clone(),
+            Self::Temporary(dir) => Some(dir.clone()),
+        }
+    }
+}
+
+impl Drop for PolicySource {
+    fn drop(&mut self) {
+        if let Self::Temporary(dir) = self {
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+/// The policy's name and where the worker finds it.
+fn find_policy(args: &RunArgs) -> anyhow::Result<(String, PolicySource)> {
+    let directory = || PolicySource::Directory(args.policies.dir.clone());
+    if !args.policy.contains('/') && !args.policy.ends_with(".toml") {
+        let known = policy::load(args.policies.dir.as_deref())?;
+        if !known.contains_key(&args.policy) {
+            let names: Vec<_> = known.into_keys().collect();
+            bail!("there is no policy {:?}; there are {}", args.policy, names.join(", "));
+        }
+        return Ok((args.policy.clone(), directory()));
+    }
+    let text = fs::read_to_string(&args.policy).with_context(|| args.policy.clone())?;
+    let policy = policy::parse(&args.policy, &text)?;
+    let dir = std::env::temp_dir().join(format!("brig-policy-{}", std::process::id()));
+    fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
+    let source = PolicySource::Temporary(dir.clone());
+    // The worker is another user.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
+    fs::write(dir.join("policy.toml"), text)?;
+    Ok((policy.name, source))
+}
+
+fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
+    let mut packed = Vec::new();
+    for spec in files {
+        let (source, dest) = match spec.split_once(':') {
+            Some((source, dest)) => (source, dest.to_owned()),
+            None => {
+                let name = Path::new(spec).file_name().with_context(|| format!("{spec:?} names no file"))?;
+                (spec.as_str(), name.to_string_lossy().into_owned())
+            }
+        };
+        archive::check_path(&dest).map_err(|why| anyhow::anyhow!("--file {spec}: {dest:?}: {why}"))?;
+        let content = fs::read(source).with_context(|| format!("--file {source}"))?;
+        let executable = fs::metadata(source)?.permissions().mode() & 0o100 != 0;
+        packed.push((dest, content, executable));
+    }
+    Ok(archive::pack(packed.iter().map(|(path, content, x)| (path.as_str(), content.as_slice(), *x)))?)
+}
+
+fn open_stdin(path: Option<&Path>) -> anyhow::Result<OwnedFd> {
+    match path {
+        Some(path) => Ok(File::open(path).with_context(|| format!("--stdin {}", path.display()))?.into()),
+        None => Ok(io::stdin().as_fd().try_clone_to_owned()?),
+    }
+}
+
+fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow::Result<Launcher> {
+    let want = match args.cgroup {
+        CgroupArg::Auto => None,
+        CgroupArg::V1 => Some(Version::V1),
+        CgroupArg::V2 => Some(Version::V2),
+    };
+    let limits = args.limits.limits();
+    let binds = args
+        .mount
+        .iter()
+        .map(|spec| match spec.split_once(':') {
+            Some((host, inside)) => (PathBuf::from(host), PathBuf::from(inside)),
+            None => (PathBuf::from(spec), PathBuf::from(spec)),
+        })
+        .collect();
+    let hierarchies = Hierarchies::detect(want)?;
+    let missing = hierarchies.missing();
+    if !missing.is_empty() {
+        bail!("no cgroup controller {}; see `brig-sandbox doctor`", missing.join(", "));
+    }
+    Ok(Launcher {
+        base: hierarchies.create_base()?,
+        identity: Identity::detect(DEFAULT_UID_BASE),
+        caps: WorkerCaps {
+            memory_bytes: limits.memory_bytes.saturating_add(256 << 20),
+            processes: u64::from(limits.processes) + 64,
+        },
+        rootfs: RootfsSpec { mounts: Vec::new(), binds },
+        policy_dir,
+        off,
+        warm: 0,
+    })
+}
+
+fn job(args: &RunArgs, policy: String) -> Job {
+    let set = |key: &str| args.env.iter().any(|e| e.split_once('=').is_some_and(|(k, _)| k == key));
+    let defaults = DEFAULT_ENV.iter().filter(|(k, _)| !set(k)).map(|(k, v)| format!("{k}={v}"));
+    Job {
+        id: 1,
+        policy,
+        argv: args.command.clone(),
+        env: defaults.chain(args.env.iter().cloned()).collect(),
+        limits: args.limits.limits(),
+        archives: 1,
+        stdin_attached: true,
+        collect: (!args.collect.is_empty()).then(|| Collect {
+            globs: args.collect.clone(),
+            max_bytes: args.limits.disk,
+            max_files: 10_000,
+            only_on_success: false,
+        }),
+    }
+}
+
+struct Outputs {
+    stdout: Box<dyn Write>,
+    stderr: Box<dyn Write>,
+}
+
+impl Outputs {
+    fn open(args: &RunArgs) -> anyhow::Result<Self> {
+        let create = |path: &Path| -> anyhow::Result<Box<dyn Write>> {
+            Ok(Box::new(File::create(path).with_context(|| path.display().to_string())?))
+        };
+        let report_on_stdout = args.report.as_deref() == Some(Path::new("-"));
+        Ok(Self {
+            stdout: match &args.stdout {
+                Some(path) => create(path)?,
+                None if report_on_stdout => Box::new(io::stderr()),
+                None => Box::new(io::stdout()),
+            },
+            stderr: match &args.stderr {
+                Some(path) => create(path)?,
+                None => Box::new(io::stderr()),
+            },
+        })
+    }
+}
+
+/// Writes files that came back below the output directory. Their paths were checked, but what lies
+/// there already may hold links, so nothing existing is opened.
+fn bring_back(args: &RunArgs, execution: &Execution) -> anyhow::Result<()> {
+    let (Some(dir), Some(collected)) = (&args.output_dir, &execution.collected) else { return Ok(()) };
+    for (path, content, executable) in archive::Reader::open(collected.try_clone()?)?.files()? {
+        let target = dir.join(&path);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let _ = fs::remove_file(&target);
+        let mut file = File::create_new(&target).with_context(|| target.display().to_string())?;
+        file.write_all(&content)?;
+        file.set_permissions(fs::Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
+    }
+    Ok(())
+}
+
+fn conclude(args: &RunArgs, execution: &Execution, limits: &Limits, off: Layers) -> anyhow::Result<u8> {
+    let bytes = [execution.stdout_bytes, execution.stderr_bytes];
+    if let Some(path) = &args.report {
+        let json = serde_json::to_string(&Report::new(&execution.result, limits, bytes, off))?;
+        if path == Path::new("-") {
+            println!("{json}");
+        } else {
+            fs::write(path, json + "\n").with_context(|| path.display().to_string())?;
+        }
+    }
+    match &execution.result {
+        Ok(report) => {
+            if let Some(why) = &report.collect_error {
+                bail!("{why}");
+            }
+            Ok(exit_status(report))
+        }
+        Err(fault) => bail!("{fault}"),
+    }
+}

@@ -1,0 +1,249 @@
+//! A worker: the unprivileged process that owns one slot and runs one stage at a time.
+//!
+//! Theory of operation. The supervisor starts a worker ([`crate::spawn`]) as a user of its own, in
+//! user, pid, mount, net, ipc and uts namespaces of its own, and gives it a socket whose other end
+//! the server holds, and a cgroup it may make groups in. The worker builds the file tree that its
+//! sandboxes share, makes it its own root, gives up every capability, and then serves: it keeps
+//! sandboxes ready ([`pool`]), says `Ready`, takes a job, watches it ([`stage`]), reports, cleans
+//! up, and only then says `Ready` again.
+//!
+//! It is straight-line blocking code around poll(2). When the server's end of the socket closes, the
+//! worker exits. When the worker dies, for whatever reason, the kernel kills all that is in its pid
+//! namespace, inits and programs included.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::unistd::pipe2;
+use serde::{Deserialize, Serialize};
+
+use crate::capabilities;
+use crate::cgroup::{WorkerGroup, WorkerPaths};
+use crate::init::Shape;
+use crate::inside::ProgramJob;
+use crate::layers::Layers;
+use crate::policy::{self, Policy, ProcMount};
+use crate::protocol::{self, FromWorker, ToWorker};
+use crate::report::SandboxFault;
+use crate::rootfs::{self, RootfsSpec};
+use crate::step::Step;
+use crate::sys::clone::assert_single_threaded;
+use crate::sys::process::trim_heap;
+use crate::sys::seccomp::Program;
+use crate::wire::Channel;
+
+mod pool;
+mod sandbox;
+mod stage;
+
+use pool::Pool;
+
+/// What the supervisor tells a worker at its start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// Its slot, from 0.
+    pub index: u32,
+    /// Its user and group id, in its own user namespace and in its parent.
+    pub uid: u32,
+    /// See `uid`.
+    pub gid: u32,
+    /// Its cgroup.
+    pub cgroup: WorkerPaths,
+    /// What the sandboxes show of the host.
+    pub rootfs: RootfsSpec,
+    /// Policies that replace or extend the built-in ones.
+    pub policy_dir: Option<PathBuf>,
+    /// Layers that every sandbox goes without.
+    pub off: Layers,
+    /// Sandboxes of each recently used shape to keep ready.
+    pub warm: u32,
+}
+
+/// A policy with its filter.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    /// The policy.
+    pub policy: Policy,
+    /// Its system call part.
+    pub program: Program,
+}
+
+/// What a worker knows, and its inits after it.
+#[derive(Debug)]
+pub struct Context {
+    /// Its user id.
+    pub uid: u32,
+    /// Its group id.
+    pub gid: u32,
+    /// By name.
+    pub policies: BTreeMap<String, CompiledPolicy>,
+    /// Layers that every sandbox goes without.
+    pub off: Layers,
+    /// Where its sandboxes' groups go.
+    pub group: WorkerGroup,
+}
+
+impl Context {
+    /// The policy called `name`.
+    pub fn policy(&self, name: &str) -> Result<&CompiledPolicy, SandboxFault> {
+        self.policies.get(name).ok_or_else(|| SandboxFault {
+            step: "find the policy".to_owned(),
+            detail: format!("there is no policy {name:?}"),
+            errno: None,
+            started: false,
+        })
+    }
+
+    fn shape(&self, policy: &str, off: Layers) -> Result<Shape, SandboxFault> {
+        Ok(Shape { proc: self.policy(policy)?.policy.proc, off: self.off | off })
+    }
+}
+
+/// Is a worker, until the server's end of `server` closes. The error is for the log.
+pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
+    assert_single_threaded();
+    prctl::set_name(c"brig-worker").step("set the process name")?;
+    let context = lock_in(settings)?;
+    let mut worker = Worker { pool: Pool::new(settings.warm), context, server };
+    let hello = FromWorker::Hello { version: protocol::VERSION, index: settings.index };
+    worker.server.send(&hello, &[]).step("greet the server")?;
+    while worker.serve_one()? {}
+    Ok(())
+}
+
+/// Everything that takes rights, then the end of all rights.
+fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
+    let group = WorkerGroup::open(&settings.cgroup).step("open the worker's cgroup")?;
+    let policies = compile_policies(settings)?;
+    rootfs::enter(&settings.rootfs, settings.off)?;
+    capabilities::drop_all().step("drop the worker's capabilities")?;
+    prctl::set_no_new_privs().step("set no_new_privs")?;
+    trim_heap();
+    Ok(Context { uid: settings.uid, gid: settings.gid, policies, off: settings.off, group })
+}
+
+fn compile_policies(settings: &Settings) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
+    let fault = |detail: String| SandboxFault { step: "load the policies".to_owned(), detail, errno: None, started: false };
+    let policies = policy::load(settings.policy_dir.as_deref()).map_err(|e| fault(e.to_string()))?;
+    policies
+        .into_iter()
+        .map(|(name, policy)| {
+            let program = policy::seccomp::compile(&policy).map_err(|e| fault(e.to_string()))?;
+            Ok((name, CompiledPolicy { policy, program }))
+        })
+        .collect()
+}
+
+struct Worker {
+    context: Context,
+    pool: Pool,
+    server: Channel,
+}
+
+/// The program's ends of its pipes; the server has the others.
+struct Pipes {
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+impl Worker {
+    /// Offers to take a job, and runs it. `false`: the server is gone.
+    fn serve_one(&mut self) -> Result<bool, SandboxFault> {
+        let pipes = match self.offer() {
+            Err(e) if is_disconnected(&e) => return Ok(false),
+            answer => answer.step("offer to take a job")?,
+        };
+        loop {
+            self.prepare_while_idle()?;
+            match self.server.recv::<ToWorker>().step("receive a job")? {
+                None => return Ok(false),
+                // It came too late: the job had just ended.
+                Some((ToWorker::Stop { .. }, _)) => {}
+                Some((ToWorker::Execute(job), fds)) => {
+                    let job = ProgramJob { job: *job, probe: None };
+                    return self.execute(job, Layers::empty(), fds, pipes);
+                }
+                Some((ToWorker::Probe { job, probe, off }, fds)) => {
+                    let job = ProgramJob { job: *job, probe: Some(probe) };
+                    return self.execute(job, off, fds, pipes);
+                }
+            }
+        }
+    }
+
+    /// Makes the pipes for the next job and sends the server its ends.
+    ///
+    /// The pipes belong to the worker's user, which is the program's: so a program can open its own
+    /// `/dev/stdout`.
+    fn offer(&self) -> std::io::Result<Pipes> {
+        let (stdin, to_stdin) = pipe2(OFlag::O_CLOEXEC)?;
+        let (from_stdout, stdout) = pipe2(OFlag::O_CLOEXEC)?;
+        let (from_stderr, stderr) = pipe2(OFlag::O_CLOEXEC)?;
+        for end in [&to_stdin, &from_stdout, &from_stderr] {
+            nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
+        let ready = FromWorker::Ready { warm: self.pool.len() };
+        self.server.send(&ready, &[to_stdin.as_fd(), from_stdout.as_fd(), from_stderr.as_fd()])?;
+        Ok(Pipes { stdin, stdout, stderr })
+    }
+
+    /// Fills the pool, one sandbox at a time, for as long as no message comes.
+    fn prepare_while_idle(&mut self) -> Result<(), SandboxFault> {
+        while let Some(shape) = self.pool.wanted(&self.context) {
+            if self.message_within(pool::IDLE_BEFORE_PREPARING)? {
+                return Ok(());
+            }
+            self.pool.prepare(&self.context, shape)?;
+        }
+        Ok(())
+    }
+
+    fn message_within(&self, timeout: PollTimeout) -> Result<bool, SandboxFault> {
+        let mut fds = [PollFd::new(self.server.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Err(nix::errno::Errno::EINTR) => Ok(false),
+            answer => Ok(answer.step("wait for a job")? > 0),
+        }
+    }
+
+    /// Runs one stage and reports it. `false`: the server is gone.
+    fn execute(
+        &mut self,
+        job: ProgramJob,
+        off: Layers,
+        fds: Vec<OwnedFd>,
+        pipes: Pipes,
+    ) -> Result<bool, SandboxFault> {
+        let id = job.job.id;
+        let done = stage::execute(&self.context, &mut self.pool, &self.server, job, off, fds, pipes);
+        let (result, archive, sandbox) = match done {
+            Ok(stage::Done::ServerGone) => return Ok(false),
+            Ok(stage::Done::Finished { report, archive, sandbox }) => (Ok(report), archive, Some(sandbox)),
+            Err(fault) => (Err(fault), None, None),
+        };
+        let fds: Vec<_> = archive.iter().map(AsFd::as_fd).collect();
+        let finished = FromWorker::Finished { job: id, result, collected: archive.is_some() };
+        match self.server.send(&finished, &fds) {
+            Err(e) if is_disconnected(&e) => return Ok(false),
+            answer => answer.step("report to the server")?,
+        }
+        // The answer is on its way; only now comes what nobody needs to wait for. The slot is free
+        // when this is done.
+        if let Some(sandbox) = sandbox {
+            sandbox.destroy()?;
+        }
+        Ok(true)
+    }
+}
+
+fn is_disconnected(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET))
+}
+
+/// The shape that is prepared before any job has shown what is needed.
+const FIRST_SHAPE: ProcMount = ProcMount::Private;

@@ -1,0 +1,111 @@
+//! The worker's handle on one sandbox.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+
+use super::Context;
+use crate::cgroup::Leaf;
+use crate::init::{self, Birth, Shape};
+use crate::layers::Layers;
+use crate::report::SandboxFault;
+use crate::step::Step;
+use crate::sys::clone::{Forked, fork};
+use crate::sys::process::{reap_pidfd, signal_pidfd};
+use crate::sys::shared::Marks;
+use crate::wire::Channel;
+
+/// One sandbox, from its making to its end. It serves one stage.
+pub(super) struct Sandbox {
+    pub(super) shape: Shape,
+    pub(super) leaf: Box<dyn Leaf>,
+    /// To init; when it closes, init exits.
+    pub(super) init: Channel,
+    /// To the program's process; closes at its `execve`.
+    pub(super) jobs: Channel,
+    pub(super) marks: Marks,
+    pidfd: OwnedFd,
+}
+
+/// How long an init may take to exit after it was killed; a program's memory is freed meanwhile.
+const EXIT_BOUND: Duration = Duration::from_secs(20);
+
+impl Sandbox {
+    /// Makes a sandbox called `name`. Init does its part of the work after this returns; if that
+    /// fails, it says so on `init`.
+    pub(super) fn create(context: &Context, shape: Shape, name: &str) -> Result<Self, SandboxFault> {
+        let leaf = context.group.create_leaf(name).step("make the sandbox's cgroup")?;
+        let made = Self::fork_init(context, shape, leaf.as_ref());
+        match made {
+            Ok((init, jobs, marks, pidfd)) => Ok(Self { shape, leaf, init, jobs, marks, pidfd }),
+            Err(fault) => {
+                let _ = leaf.remove();
+                Err(fault)
+            }
+        }
+    }
+
+    fn fork_init(
+        context: &Context,
+        shape: Shape,
+        leaf: &dyn Leaf,
+    ) -> Result<(Channel, Channel, Marks, OwnedFd), SandboxFault> {
+        let entry = leaf.entry().step("open the sandbox's cgroup")?;
+        let (init, inits_end) = Channel::pair().step("make the channel to init")?;
+        let (jobs, programs_end) = Channel::pair().step("make the channel to the program")?;
+        let marks = Marks::new().step("make the shared page")?;
+        match fork(namespaces(shape.off), None).step("clone3 into fresh namespaces")? {
+            Forked::Parent { pidfd, .. } => Ok((init, jobs, marks, pidfd)),
+            Forked::Child => {
+                let birth = Birth { context, shape, entry, worker: &inits_end, jobs: &programs_end, marks: &marks };
+                init::run(&birth)
+            }
+        }
+    }
+
+    /// Kills init, and with it all that is left in the sandbox, and removes the cgroup.
+    pub(super) fn destroy(self) -> Result<(), SandboxFault> {
+        // Init may have exited by itself.
+        let _ = signal_pidfd(self.pidfd.as_fd(), libc::SIGKILL);
+        self.wait_for_exit()?;
+        reap_pidfd(self.pidfd.as_fd()).step("reap init")?;
+        self.leaf.remove().step("remove the sandbox's cgroup")
+    }
+
+    /// Kills the sandbox outright, when init does not do it.
+    pub(super) fn kill(&self) {
+        let _ = signal_pidfd(self.pidfd.as_fd(), libc::SIGKILL);
+    }
+
+    fn wait_for_exit(&self) -> Result<(), SandboxFault> {
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        let bound = PollTimeout::try_from(EXIT_BOUND).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, bound).step("wait for init's end")? {
+            0 => Err(SandboxFault {
+                step: "wait for init's end".to_owned(),
+                detail: format!("it is still there {EXIT_BOUND:?} after SIGKILL"),
+                errno: None,
+                started: true,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is new for init: user, pid and mount namespace always, the others unless switched off. The
+/// cgroup and time namespaces are entered later, by the program's process and init.
+fn namespaces(off: Layers) -> CloneFlags {
+    let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
+    for (layer, flag) in [
+        (Layers::NETWORK_NAMESPACE, CloneFlags::CLONE_NEWNET),
+        (Layers::IPC_NAMESPACE, CloneFlags::CLONE_NEWIPC),
+        (Layers::UTS_NAMESPACE, CloneFlags::CLONE_NEWUTS),
+    ] {
+        if !off.contains(layer) {
+            flags |= flag;
+        }
+    }
+    flags
+}
