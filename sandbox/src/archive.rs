@@ -111,7 +111,9 @@ struct ReadAt<'a> {
 
 impl Read for ReadAt<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let len = buf
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let n = self.file.read_at(&mut buf[..len], self.offset)?;
         self.offset += n as u64;
         self.left -= n as u64;
@@ -132,13 +134,20 @@ impl Reader {
         let mut index = vec![0; len as usize];
         file.read_exact_at(&mut index, 4)?;
         let entries: Vec<Entry> = postcard::from_bytes(&index).map_err(io::Error::other)?;
-        entries.iter().try_for_each(|e| check_path(&e.path)).map_err(invalid)?;
+        entries
+            .iter()
+            .try_for_each(|e| check_path(&e.path))
+            .map_err(invalid)?;
         let total = file.metadata()?.len();
         let content: u128 = entries.iter().map(|e| u128::from(e.len)).sum();
         if u128::from(total) != content + 4 + u128::from(len) {
             return Err(invalid("the contents do not fit the index"));
         }
-        Ok(Self { file, entries, contents_at: 4 + u64::from(len) })
+        Ok(Self {
+            file,
+            entries,
+            contents_at: 4 + u64::from(len),
+        })
     }
 
     /// What is in it, in order.
@@ -153,7 +162,11 @@ impl Reader {
     ) -> io::Result<()> {
         let mut offset = self.contents_at;
         for entry in &self.entries {
-            let mut content = ReadAt { file: &self.file, offset, left: entry.len };
+            let mut content = ReadAt {
+                file: &self.file,
+                offset,
+                left: entry.len,
+            };
             each(entry, &mut content)?;
             offset += entry.len;
         }

@@ -1,6 +1,6 @@
 //! Giving up capabilities (capabilities(7)).
 
-use caps::{CapSet, CapsHashSet, Capability, errors::CapsError};
+use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 
 /// Empties every set, the bounding set included, for good.
 pub fn drop_all() -> Result<(), CapsError> {
@@ -11,7 +11,12 @@ pub fn drop_all() -> Result<(), CapsError> {
 
 /// Empties the sets that give rights now.
 pub fn drop_working_sets() -> Result<(), CapsError> {
-    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+    for set in [
+        CapSet::Ambient,
+        CapSet::Inheritable,
+        CapSet::Effective,
+        CapSet::Permitted,
+    ] {
         caps::clear(None, set)?;
     }
     Ok(())
@@ -39,7 +44,13 @@ pub fn make_ambient(keep: &[Capability]) -> Result<(), CapsError> {
 
 /// Whether all sets are empty.
 pub fn has_none() -> Result<bool, CapsError> {
-    for set in [CapSet::Bounding, CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+    for set in [
+        CapSet::Bounding,
+        CapSet::Ambient,
+        CapSet::Inheritable,
+        CapSet::Effective,
+        CapSet::Permitted,
+    ] {
         if !caps::read(None, set)?.is_empty() {
             return Ok(false);
         }

@@ -48,7 +48,10 @@ pub struct Watch<'a> {
 impl Client {
     /// Takes over the server's end of a worker's socket.
     pub fn new(channel: Channel) -> Self {
-        Self { channel, ready: None }
+        Self {
+            channel,
+            ready: None,
+        }
     }
 
     /// Waits until the worker can take a job.
@@ -59,7 +62,10 @@ impl Client {
             let mut fds = [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             if poll(&mut fds, timeout).step("wait for the worker")? == 0 {
-                return Err(fault("wait for the worker", format!("not ready after {bound:?}")));
+                return Err(fault(
+                    "wait for the worker",
+                    format!("not ready after {bound:?}"),
+                ));
             }
             self.receive()?;
         }
@@ -67,16 +73,46 @@ impl Client {
     }
 
     /// Runs `job`, with its archives and, if it says so, an attached stdin, in `fds`.
-    pub fn execute(&mut self, job: Job, fds: &[BorrowedFd<'_>], watch: Watch<'_>) -> Result<Execution, SandboxFault> {
+    pub fn execute(
+        &mut self,
+        job: Job,
+        fds: &[BorrowedFd<'_>],
+        watch: Watch<'_>,
+    ) -> Result<Execution, SandboxFault> {
         let (id, output_bytes) = (job.id, job.limits.output_bytes);
-        self.run(&ToWorker::Execute(Box::new(job)), id, output_bytes, fds, watch)
+        self.run(
+            &ToWorker::Execute(Box::new(job)),
+            id,
+            output_bytes,
+            fds,
+            watch,
+        )
     }
 
     /// Runs `probe` under `job`'s limits and policy, without the layers `off`.
-    pub fn probe(&mut self, job: Job, probe: Probe, off: Layers) -> Result<Execution, SandboxFault> {
+    pub fn probe(
+        &mut self,
+        job: Job,
+        probe: Probe,
+        off: Layers,
+    ) -> Result<Execution, SandboxFault> {
         let id = job.id;
-        let watch = Watch { stdout: &mut io::sink(), stderr: &mut io::sink(), cancel: None };
-        self.run(&ToWorker::Probe { job: Box::new(job), probe, off }, id, u64::MAX, &[], watch)
+        let watch = Watch {
+            stdout: &mut io::sink(),
+            stderr: &mut io::sink(),
+            cancel: None,
+        };
+        self.run(
+            &ToWorker::Probe {
+                job: Box::new(job),
+                probe,
+                off,
+            },
+            id,
+            u64::MAX,
+            &[],
+            watch,
+        )
     }
 
     fn run(
@@ -88,10 +124,16 @@ impl Client {
         watch: Watch<'_>,
     ) -> Result<Execution, SandboxFault> {
         self.wait_ready(Duration::from_secs(60))?;
-        let [_stdin, stdout, stderr] = self.ready.take().ok_or_else(|| fault("wait for the worker", "not ready".into()))?;
+        let [_stdin, stdout, stderr] = self
+            .ready
+            .take()
+            .ok_or_else(|| fault("wait for the worker", "not ready".into()))?;
         self.channel.send(message, fds).step("send the job")?;
         let mut running = Running {
-            streams: [Stream::new(stdout, watch.stdout), Stream::new(stderr, watch.stderr)],
+            streams: [
+                Stream::new(stdout, watch.stdout),
+                Stream::new(stderr, watch.stderr),
+            ],
             cancel: watch.cancel,
             finished: None,
             stopped: false,
@@ -101,27 +143,48 @@ impl Client {
             running.step(self, id, output_bytes)?;
         }
         let [stdout_bytes, stderr_bytes] = running.streams.map(|s| s.bytes);
-        let (result, collected) = running.finished.ok_or_else(|| fault("run the job", "no answer".into()))?;
-        Ok(Execution { result, collected, stdout_bytes, stderr_bytes })
+        let (result, collected) = running
+            .finished
+            .ok_or_else(|| fault("run the job", "no answer".into()))?;
+        Ok(Execution {
+            result,
+            collected,
+            stdout_bytes,
+            stderr_bytes,
+        })
     }
 
     /// Takes one message; returns the end of a job.
     fn receive(&mut self) -> Result<Option<Finished>, SandboxFault> {
-        let Some((message, mut fds)) = self.channel.recv::<FromWorker>().step("hear from the worker")? else {
-            return Err(fault("hear from the worker", "it ended; its last words are on stderr".into()));
+        let Some((message, mut fds)) = self
+            .channel
+            .recv::<FromWorker>()
+            .step("hear from the worker")?
+        else {
+            return Err(fault(
+                "hear from the worker",
+                "it ended; its last words are on stderr".into(),
+            ));
         };
         match message {
-            FromWorker::Hello { version, .. } if version != protocol::VERSION => {
-                Err(fault("greet the worker", format!("it speaks version {version}")))
-            }
+            FromWorker::Hello { version, .. } if version != protocol::VERSION => Err(fault(
+                "greet the worker",
+                format!("it speaks version {version}"),
+            )),
             FromWorker::Hello { .. } | FromWorker::Started { .. } => Ok(None),
             FromWorker::Ready { .. } => {
                 self.ready = fds.try_into().ok();
                 Ok(None)
             }
-            FromWorker::Finished { job, result, collected } => {
-                Ok(Some(Finished { job, result, archive: fds.pop().filter(|_| collected) }))
-            }
+            FromWorker::Finished {
+                job,
+                result,
+                collected,
+            } => Ok(Some(Finished {
+                job,
+                result,
+                archive: fds.pop().filter(|_| collected),
+            })),
         }
     }
 }
@@ -141,12 +204,18 @@ struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     fn new(pipe: OwnedFd, sink: &'a mut dyn Write) -> Self {
-        Self { pipe: Some(pipe.into()), sink, bytes: 0 }
+        Self {
+            pipe: Some(pipe.into()),
+            sink,
+            bytes: 0,
+        }
     }
 
     /// Passes on what is there, up to `limit` bytes in all. `false`: there was more.
     fn pump(&mut self, limit: u64) -> io::Result<bool> {
-        let Some(pipe) = &mut self.pipe else { return Ok(true) };
+        let Some(pipe) = &mut self.pipe else {
+            return Ok(true);
+        };
         let mut buffer = [0; 64 << 10];
         let n = match pipe.read(&mut buffer) {
             Ok(0) => {
@@ -154,7 +223,14 @@ impl<'a> Stream<'a> {
                 return Ok(true);
             }
             Ok(n) => n,
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(true),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return Ok(true);
+            }
             Err(e) => return Err(e),
         };
         let room = usize::try_from(limit.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
@@ -204,7 +280,11 @@ impl Running<'_> {
             self.finished.is_none().then(|| client.channel.as_fd()),
             self.cancel.filter(|_| !self.stopped),
         ];
-        let mut fds: Vec<_> = sources.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        let mut fds: Vec<_> = sources
+            .iter()
+            .flatten()
+            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+            .collect();
         match poll(&mut fds, PollTimeout::NONE) {
             Err(nix::errno::Errno::EINTR) => return Ok(([false; 2], false, false)),
             answer => answer.step("wait for the program")?,
@@ -217,9 +297,17 @@ impl Running<'_> {
 }
 
 fn stop(client: &Client, job: u64, reason: StopReason) -> Result<(), SandboxFault> {
-    client.channel.send(&ToWorker::Stop { job, reason }, &[]).step("stop the job")
+    client
+        .channel
+        .send(&ToWorker::Stop { job, reason }, &[])
+        .step("stop the job")
 }
 
 fn fault(step: &str, detail: String) -> SandboxFault {
-    SandboxFault { step: step.to_owned(), detail, errno: None, started: false }
+    SandboxFault {
+        step: step.to_owned(),
+        detail,
+        errno: None,
+        started: false,
+    }
 }

@@ -52,13 +52,20 @@ pub fn patterns(globs: &[String]) -> Result<GlobSet, CollectError> {
     for glob in globs {
         set.add(compile(glob)?);
     }
-    set.build().map_err(|e| CollectError::Pattern(e.to_string()))
+    set.build()
+        .map_err(|e| CollectError::Pattern(e.to_string()))
 }
 
 /// A sealed archive of what `what` asks for.
 pub fn collect(what: &Collect) -> Result<OwnedFd, CollectError> {
     let root: OwnedFd = File::open("/box")?.into();
-    let mut walk = Walk { globs: patterns(&what.globs)?, what, found: Vec::new(), seen: 0, bytes: 0 };
+    let mut walk = Walk {
+        globs: patterns(&what.globs)?,
+        what,
+        found: Vec::new(),
+        seen: 0,
+        bytes: 0,
+    };
     walk.directory(&root, "", 0)?;
     walk.found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(pack(&root, &walk.found)?)
@@ -74,8 +81,13 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn directory(&mut self, dir: &OwnedFd, prefix: &str, depth: usize) -> Result<(), CollectError> {
-        let mut entries = Dir::from_fd(open::beneath(dir.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?)
-            .map_err(io::Error::from)?;
+        let mut entries = Dir::from_fd(open::beneath(
+            dir.as_fd(),
+            c".",
+            libc::O_RDONLY | libc::O_DIRECTORY,
+            0,
+        )?)
+        .map_err(io::Error::from)?;
         for entry in entries.iter() {
             let entry = entry.map_err(io::Error::from)?;
             let name = entry.file_name();
@@ -92,7 +104,9 @@ impl Walk<'_> {
             match entry.file_type() {
                 Some(Type::Directory) if depth + 1 < MAX_PATH_DEPTH => {
                     // A directory that its owner made unreadable is left alone.
-                    if let Ok(below) = open::beneath(dir.as_fd(), name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+                    if let Ok(below) =
+                        open::beneath(dir.as_fd(), name, libc::O_RDONLY | libc::O_DIRECTORY, 0)
+                    {
                         self.directory(&below, &format!("{path}/"), depth + 1)?;
                     }
                 }
@@ -107,7 +121,9 @@ impl Walk<'_> {
         if archive::check_path(&path).is_err() {
             return Ok(());
         }
-        let Some(file) = open_regular(dir, name)? else { return Ok(()) };
+        let Some(file) = open_regular(dir, name)? else {
+            return Ok(());
+        };
         let status = fstat(&file).map_err(io::Error::from)?;
         let len = u64::try_from(status.st_size).unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(len);
@@ -118,7 +134,11 @@ impl Walk<'_> {
             return Err(CollectError::TooMany(self.what.max_files));
         }
         let executable = Mode::from_bits_truncate(status.st_mode).contains(Mode::S_IXUSR);
-        self.found.push(Entry { path, len, executable });
+        self.found.push(Entry {
+            path,
+            len,
+            executable,
+        });
         Ok(())
     }
 }
@@ -129,10 +149,18 @@ fn open_regular(dir: &OwnedFd, name: &CStr) -> io::Result<Option<File>> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let fd = match open::beneath(dir.as_fd(), name, flags, 0) {
         Ok(fd) => fd,
-        Err(e) if matches!(e.raw_os_error(), Some(libc::EACCES | libc::ELOOP | libc::ENXIO)) => return Ok(None),
+        Err(e)
+            if matches!(
+                e.raw_os_error(),
+                Some(libc::EACCES | libc::ELOOP | libc::ENXIO)
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(e) => return Err(e),
     };
-    let is_regular = SFlag::from_bits_truncate(fstat(&fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+    let is_regular =
+        SFlag::from_bits_truncate(fstat(&fd)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
     Ok(is_regular.then(|| fd.into()))
 }
 
@@ -144,7 +172,10 @@ fn pack(root: &OwnedFd, entries: &[Entry]) -> io::Result<OwnedFd> {
         let file = open_regular(root, &path)?.ok_or(io::ErrorKind::NotFound)?;
         let copied = io::copy(&mut io::Read::take(file, entry.len), &mut out)?;
         if copied != entry.len {
-            return Err(io::Error::other(format!("{} is shorter than it was", entry.path)));
+            return Err(io::Error::other(format!(
+                "{} is shorter than it was",
+                entry.path
+            )));
         }
     }
     let fd = OwnedFd::from(out);

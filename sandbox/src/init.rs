@@ -100,17 +100,39 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     let first = fork_program(birth, theirs, clock)?;
     // Init needs none for what it still does: the program has the same user id.
     capabilities::drop_working_sets().step("drop init's capabilities")?;
-    keep_only(&[birth.worker.as_raw_fd(), ours.as_raw_fd(), signals.as_raw_fd()])
-        .step("close inherited descriptors")?;
-    let worker = birth.worker.as_fd().try_clone_to_owned().step("keep the worker's channel")?;
-    Ok(Init { worker: worker.into(), program: Some(ours), listener: None, signals, first, ended: None, violation: None })
+    keep_only(&[
+        birth.worker.as_raw_fd(),
+        ours.as_raw_fd(),
+        signals.as_raw_fd(),
+    ])
+    .step("close inherited descriptors")?;
+    let worker = birth
+        .worker
+        .as_fd()
+        .try_clone_to_owned()
+        .step("keep the worker's channel")?;
+    Ok(Init {
+        worker: worker.into(),
+        program: Some(ours),
+        listener: None,
+        signals,
+        first,
+        ended: None,
+        violation: None,
+    })
 }
 
 /// One id, that of the worker, is the only one there is (user_namespaces(7)).
 fn map_ids(context: &Context) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{INSIDE_ID} {} 1", context.uid))?;
-    fs::write("/proc/self/gid_map", format!("{INSIDE_ID} {} 1", context.gid))
+    fs::write(
+        "/proc/self/uid_map",
+        format!("{INSIDE_ID} {} 1", context.uid),
+    )?;
+    fs::write(
+        "/proc/self/gid_map",
+        format!("{INSIDE_ID} {} 1", context.gid),
+    )
 }
 
 /// Makes the clocks of the processes to come start near zero (time_namespaces(7)). Returns how many
@@ -123,8 +145,14 @@ fn enter_time_namespace(off: Layers) -> io::Result<u64> {
     const CLONE_NEWTIME: i32 = 0x80;
     unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME))?;
     let seconds = |clock| clock_gettime(clock).map(|now| now.tv_sec());
-    let (monotonic, boottime) = (seconds(ClockId::CLOCK_MONOTONIC)?, seconds(ClockId::CLOCK_BOOTTIME)?);
-    fs::write("/proc/self/timens_offsets", format!("monotonic -{monotonic} 0\nboottime -{boottime} 0\n"))?;
+    let (monotonic, boottime) = (
+        seconds(ClockId::CLOCK_MONOTONIC)?,
+        seconds(ClockId::CLOCK_BOOTTIME)?,
+    );
+    fs::write(
+        "/proc/self/timens_offsets",
+        format!("monotonic -{monotonic} 0\nboottime -{boottime} 0\n"),
+    )?;
     Ok(monotonic.unsigned_abs() * 1_000_000_000)
 }
 
@@ -133,10 +161,17 @@ fn enter_time_namespace(off: Layers) -> io::Result<u64> {
 fn make_work_dirs(off: Layers) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let options = program::work_dir_options(&Limits::DEFAULT, off);
-    mount(Some("tmpfs"), "/box", Some("tmpfs"), flags, Some(options.as_str()))?;
+    mount(
+        Some("tmpfs"),
+        "/box",
+        Some("tmpfs"),
+        flags,
+        Some(options.as_str()),
+    )?;
     fs::create_dir("/box/box")?;
     fs::create_dir("/box/tmp")?;
-    let bind = |from: &str, to: &str| mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>);
+    let bind =
+        |from: &str, to: &str| mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>);
     bind("/box/tmp", "/tmp")?;
     Ok(bind("/box/box", "/box")?)
 }
@@ -146,7 +181,11 @@ fn make_work_dirs(off: Layers) -> io::Result<()> {
 fn cover_proc(shape: Shape) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let (kind, flags, options) = match shape.proc {
-        ProcMount::None => ("tmpfs", flags | MsFlags::MS_RDONLY, Some("size=4k,nr_inodes=1")),
+        ProcMount::None => (
+            "tmpfs",
+            flags | MsFlags::MS_RDONLY,
+            Some("size=4k,nr_inodes=1"),
+        ),
         ProcMount::Private if shape.off.contains(Layers::PROC_MASK) => ("proc", flags, None),
         ProcMount::Private => ("proc", flags, Some("subset=pid,hidepid=ptraceable")),
     };
@@ -157,7 +196,10 @@ fn watch_children() -> io::Result<SignalFd> {
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
-    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    Ok(SignalFd::with_flags(
+        &mask,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
 }
 
 fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, SandboxFault> {
@@ -173,7 +215,11 @@ fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, San
 
 /// Closes every descriptor from 3 on but these. Owners of others must never be used again.
 pub fn keep_only(fds: &[RawFd]) -> io::Result<()> {
-    let mut keep: Vec<u32> = fds.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd >= 3).collect();
+    let mut keep: Vec<u32> = fds
+        .iter()
+        .filter_map(|fd| u32::try_from(*fd).ok())
+        .filter(|fd| *fd >= 3)
+        .collect();
     keep.sort_unstable();
     let mut first = 3;
     for fd in keep {
@@ -222,14 +268,29 @@ impl Init {
         if signals {
             self.on_child()?;
         }
-        if worker { self.on_command() } else { Ok(Next::Continue) }
+        if worker {
+            self.on_command()
+        } else {
+            Ok(Next::Continue)
+        }
     }
 
     fn wait(&self) -> io::Result<(bool, bool, bool, bool)> {
         let always = [self.worker.as_fd(), self.signals.as_fd()];
-        let mut fds: Vec<PollFd<'_>> = always.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-        fds.extend(self.program.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.listener.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        let mut fds: Vec<PollFd<'_>> = always
+            .iter()
+            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+            .collect();
+        fds.extend(
+            self.program
+                .as_ref()
+                .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
+        );
+        fds.extend(
+            self.listener
+                .as_ref()
+                .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
+        );
         match poll(&mut fds, PollTimeout::NONE) {
             Err(nix::errno::Errno::EINTR) => return Ok((false, false, false, false)),
             answer => answer?,
@@ -258,10 +319,14 @@ impl Init {
     }
 
     fn on_program_message(&mut self) -> io::Result<()> {
-        let Some(program) = self.program.take() else { return Ok(()) };
+        let Some(program) = self.program.take() else {
+            return Ok(());
+        };
         match program.recv::<FromProgram>()? {
             Some((FromProgram::Locked, mut fds)) => self.listener = fds.pop(),
-            Some((FromProgram::Failed(fault), _)) => self.worker.send(&FromInit::Failed(fault), &[])?,
+            Some((FromProgram::Failed(fault), _)) => {
+                self.worker.send(&FromInit::Failed(fault), &[])?
+            }
             // It ended; how is told by its exit status.
             None => {}
         }
@@ -269,7 +334,9 @@ impl Init {
     }
 
     fn on_forbidden_call(&mut self) -> io::Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
+        let Some(listener) = &self.listener else {
+            return Ok(());
+        };
         match next_stopped_call(listener.as_fd()) {
             Ok(call) => {
                 self.violation.get_or_insert((call.arch, call.number));
@@ -310,7 +377,9 @@ impl Init {
 
     /// Every process of the program is dead and reaped.
     fn report(&mut self) -> io::Result<()> {
-        let Some(mut ended) = self.ended.take() else { return Ok(()) };
+        let Some(mut ended) = self.ended.take() else {
+            return Ok(());
+        };
         // A last word that came together with the end.
         self.on_program_message()?;
         self.listener = None;
@@ -323,5 +392,6 @@ impl Init {
 /// CLOCK_MONOTONIC of this process in nanoseconds.
 pub fn now_ns() -> io::Result<u64> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
-    Ok(u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0))
+    Ok(u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(now.tv_nsec()).unwrap_or(0))
 }

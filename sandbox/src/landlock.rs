@@ -1,8 +1,8 @@
 //! The file part of a policy, as a Landlock domain (Documentation/userspace-api/landlock.rst).
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
 use crate::policy::Landlock;
@@ -36,8 +36,14 @@ fn build(rules: &Landlock) -> Result<RulesetCreated, RulesetError> {
     let groups: [(&[String], BitFlags<AccessFs>); 4] = [
         (&rules.read, read),
         (&rules.read_execute, read | AccessFs::Execute),
-        (&rules.read_write_file, AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate),
-        (&rules.full, full & !BitFlags::from(AccessFs::MakeBlock) & !BitFlags::from(AccessFs::MakeChar)),
+        (
+            &rules.read_write_file,
+            AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate,
+        ),
+        (
+            &rules.full,
+            full & !BitFlags::from(AccessFs::MakeBlock) & !BitFlags::from(AccessFs::MakeChar),
+        ),
     ];
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -51,7 +57,11 @@ fn build(rules: &Landlock) -> Result<RulesetCreated, RulesetError> {
             if let Ok(fd) = PathFd::new(path) {
                 // A rule for a file may only name rights that files have.
                 let is_dir = std::fs::metadata(path).is_ok_and(|m| m.is_dir());
-                let access = if is_dir { access } else { access & AccessFs::from_file(NEWEST) };
+                let access = if is_dir {
+                    access
+                } else {
+                    access & AccessFs::from_file(NEWEST)
+                };
                 ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
             }
         }

@@ -48,24 +48,96 @@ bitflags::bitflags! {
 
 /// Every layer with its name and what it does, in the order in which they are shown.
 const NAMES: &[(Layers, &str, &str)] = &[
-    (Layers::ROOTFS, "rootfs", "a root of its own: the toolchain read-only, nothing else of the host"),
-    (Layers::READONLY, "readonly", "what is bound from the host cannot be written"),
-    (Layers::PROC_MASK, "proc_mask", "/proc shows the sandbox's own processes and nothing of the host"),
-    (Layers::NETWORK_NAMESPACE, "network_namespace", "no network, not even a loopback that is up"),
-    (Layers::IPC_NAMESPACE, "ipc_namespace", "no shared memory, semaphores or queues of others"),
-    (Layers::UTS_NAMESPACE, "uts_namespace", "a made-up host name"),
-    (Layers::CGROUP_NAMESPACE, "cgroup_namespace", "the place in the host's cgroup tree is hidden"),
-    (Layers::TIME_NAMESPACE, "time_namespace", "the host's uptime is hidden"),
-    (Layers::MEMORY_LIMIT, "memory_limit", "the process tree's memory is capped, swap included"),
-    (Layers::CPU_TIME_LIMIT, "cpu_time_limit", "the process tree ends when its CPU time is used up"),
-    (Layers::CPU_QUOTA, "cpu_quota", "the process tree keeps no more CPUs busy than it may"),
-    (Layers::PIDS_LIMIT, "pids_limit", "processes and threads are capped"),
-    (Layers::RLIMITS, "rlimits", "stack, descriptors, file size and core files are capped"),
-    (Layers::DISK_LIMIT, "disk_limit", "files in /box and /tmp are capped in bytes and number"),
-    (Layers::CAPABILITIES, "capabilities", "no capability in any set, bounding set included"),
-    (Layers::NO_NEW_PRIVS, "no_new_privs", "no set-uid program gives more rights"),
-    (Layers::LANDLOCK, "landlock", "only the files that the policy lists, whatever the mounts show"),
-    (Layers::SECCOMP, "seccomp", "only the system calls that the policy lists, of this ABI only"),
+    (
+        Layers::ROOTFS,
+        "rootfs",
+        "a root of its own: the toolchain read-only, nothing else of the host",
+    ),
+    (
+        Layers::READONLY,
+        "readonly",
+        "what is bound from the host cannot be written",
+    ),
+    (
+        Layers::PROC_MASK,
+        "proc_mask",
+        "/proc shows the sandbox's own processes and nothing of the host",
+    ),
+    (
+        Layers::NETWORK_NAMESPACE,
+        "network_namespace",
+        "no network, not even a loopback that is up",
+    ),
+    (
+        Layers::IPC_NAMESPACE,
+        "ipc_namespace",
+        "no shared memory, semaphores or queues of others",
+    ),
+    (
+        Layers::UTS_NAMESPACE,
+        "uts_namespace",
+        "a made-up host name",
+    ),
+    (
+        Layers::CGROUP_NAMESPACE,
+        "cgroup_namespace",
+        "the place in the host's cgroup tree is hidden",
+    ),
+    (
+        Layers::TIME_NAMESPACE,
+        "time_namespace",
+        "the host's uptime is hidden",
+    ),
+    (
+        Layers::MEMORY_LIMIT,
+        "memory_limit",
+        "the process tree's memory is capped, swap included",
+    ),
+    (
+        Layers::CPU_TIME_LIMIT,
+        "cpu_time_limit",
+        "the process tree ends when its CPU time is used up",
+    ),
+    (
+        Layers::CPU_QUOTA,
+        "cpu_quota",
+        "the process tree keeps no more CPUs busy than it may",
+    ),
+    (
+        Layers::PIDS_LIMIT,
+        "pids_limit",
+        "processes and threads are capped",
+    ),
+    (
+        Layers::RLIMITS,
+        "rlimits",
+        "stack, descriptors, file size and core files are capped",
+    ),
+    (
+        Layers::DISK_LIMIT,
+        "disk_limit",
+        "files in /box and /tmp are capped in bytes and number",
+    ),
+    (
+        Layers::CAPABILITIES,
+        "capabilities",
+        "no capability in any set, bounding set included",
+    ),
+    (
+        Layers::NO_NEW_PRIVS,
+        "no_new_privs",
+        "no set-uid program gives more rights",
+    ),
+    (
+        Layers::LANDLOCK,
+        "landlock",
+        "only the files that the policy lists, whatever the mounts show",
+    ),
+    (
+        Layers::SECCOMP,
+        "seccomp",
+        "only the system calls that the policy lists, of this ABI only",
+    ),
 ];
 
 impl Layers {
@@ -85,10 +157,17 @@ impl Layers {
 
     /// The layer called `name`.
     pub fn by_name(name: &str) -> Result<Self, String> {
-        NAMES.iter().find(|(_, n, _)| *n == name).map(|(layer, ..)| *layer).ok_or_else(|| {
-            let names: Vec<_> = NAMES.iter().map(|(_, n, _)| *n).collect();
-            format!("there is no layer {name:?}; the layers are {}", names.join(", "))
-        })
+        NAMES
+            .iter()
+            .find(|(_, n, _)| *n == name)
+            .map(|(layer, ..)| *layer)
+            .ok_or_else(|| {
+                let names: Vec<_> = NAMES.iter().map(|(_, n, _)| *n).collect();
+                format!(
+                    "there is no layer {name:?}; the layers are {}",
+                    names.join(", ")
+                )
+            })
     }
 
     /// The names of the layers in this set.
@@ -98,7 +177,10 @@ impl Layers {
 
     /// The layers of this set, each with its name and what it does.
     pub fn described(self) -> impl Iterator<Item = (Self, &'static str, &'static str)> {
-        NAMES.iter().filter(move |(layer, ..)| self.contains(*layer)).copied()
+        NAMES
+            .iter()
+            .filter(move |(layer, ..)| self.contains(*layer))
+            .copied()
     }
 }
 
@@ -112,6 +194,10 @@ mod tests {
         for (layer, name, _) in NAMES {
             assert_eq!(Layers::by_name(name), Ok(*layer));
         }
-        assert!(Layers::by_name("nonsense").unwrap_err().contains("landlock"));
+        assert!(
+            Layers::by_name("nonsense")
+                .unwrap_err()
+                .contains("landlock")
+        );
     }
 }

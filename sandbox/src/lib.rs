@@ -19,6 +19,7 @@ pub mod program;
 pub mod protocol;
 pub mod report;
 pub mod rootfs;
+pub mod selfcheck;
 pub mod spawn;
 pub mod step;
 pub mod sys;

@@ -72,7 +72,11 @@ pub fn run(probe: Probe) -> i32 {
         Probe::Network => !any_interface_up(),
         Probe::Namespaces(theirs) => shares_none(&theirs),
         Probe::HostFiles => !any_host_file(),
-        Probe::WriteToolchain => OpenOptions::new().create(true).append(true).open("/usr/brig-probe").is_err(),
+        Probe::WriteToolchain => OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open("/usr/brig-probe")
+            .is_err(),
         Probe::Proc => !shows_more_than_processes(),
         Probe::OpenFiles(limit) => getrlimit(Resource::RLIMIT_NOFILE) == Ok((limit, limit)),
         Probe::HostName => nix::unistd::gethostname().is_ok_and(|name| name == "sandbox"),
@@ -80,14 +84,14 @@ pub fn run(probe: Probe) -> i32 {
     i32::from(!denied)
 }
 
-/// The namespaces of this process.
-pub fn own_namespaces() -> io::Result<Namespaces> {
+/// The namespaces of process `pid` (a number, or `self`).
+pub fn namespaces_of(pid: &str) -> io::Result<Namespaces> {
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc/self/ns")? {
+    for entry in fs::read_dir(format!("/proc/{pid}/ns"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         // `*_for_children` repeat others.
         if !name.ends_with("_for_children") {
-            let inode = fs::metadata(format!("/proc/self/ns/{name}"))?.ino();
+            let inode = fs::metadata(format!("/proc/{pid}/ns/{name}"))?.ino();
             found.push((name, inode));
         }
     }
@@ -135,24 +139,52 @@ fn fill_disk(bytes: u64) -> io::Result<()> {
 }
 
 fn has_no_privilege() -> bool {
-    let mounted = mount(Some("tmpfs"), "/tmp", Some("tmpfs"), MsFlags::empty(), None::<&str>);
+    let mounted = mount(
+        Some("tmpfs"),
+        "/tmp",
+        Some("tmpfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    );
     mounted.is_err() && capabilities::has_none().unwrap_or(false)
 }
 
 fn any_interface_up() -> bool {
     use nix::net::if_::InterfaceFlags;
-    nix::ifaddrs::getifaddrs().map_or(true, |mut all| all.any(|i| i.flags.contains(InterfaceFlags::IFF_UP)))
+    nix::ifaddrs::getifaddrs().map_or(true, |mut all| {
+        all.any(|i| i.flags.contains(InterfaceFlags::IFF_UP))
+    })
 }
 
 fn shares_none(theirs: &Namespaces) -> bool {
     let ours = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|m| m.ino());
-    theirs.iter().all(|(name, inode)| ours(name).is_ok_and(|own| own != *inode))
+    theirs
+        .iter()
+        .all(|(name, inode)| ours(name).is_ok_and(|own| own != *inode))
 }
 
 fn any_host_file() -> bool {
-    ["/root", "/home", "/var", "/sys", "/boot", "/etc/shadow", "/etc/machine-id"].iter().any(|p| fs::metadata(p).is_ok())
+    [
+        "/root",
+        "/home",
+        "/var",
+        "/sys",
+        "/boot",
+        "/etc/shadow",
+        "/etc/machine-id",
+    ]
+    .iter()
+    .any(|p| fs::metadata(p).is_ok())
 }
 
 fn shows_more_than_processes() -> bool {
-    ["/proc/sys", "/proc/kcore", "/proc/keys", "/proc/cmdline", "/proc/1"].iter().any(|p| fs::metadata(p).is_ok())
+    [
+        "/proc/sys",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/cmdline",
+        "/proc/1",
+    ]
+    .iter()
+    .any(|p| fs::metadata(p).is_ok())
 }

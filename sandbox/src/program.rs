@@ -66,8 +66,11 @@ impl Process<'_> {
     fn prepare_and_run(&self) -> Result<Never, SandboxFault> {
         let off = self.birth.shape.off;
         let cpu_before_ns = self.enter_cgroup().step("enter the program's cgroup")?;
-        keep_only(&[self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()]).step("close inherited descriptors")?;
-        let Some((ProgramJob { job, probe }, fds)) = self.birth.jobs.recv().step("receive the job")? else {
+        keep_only(&[self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()])
+            .step("close inherited descriptors")?;
+        let Some((ProgramJob { job, probe }, fds)) =
+            self.birth.jobs.recv().step("receive the job")?
+        else {
             // This sandbox is not needed any more.
             exit_now(0)
         };
@@ -105,7 +108,8 @@ impl Process<'_> {
         chdir("/box").step("enter /box")?;
         set_stdio(stdio).step("set stdin, stdout and stderr")?;
         move_beyond(self.init.as_fd(), LISTENER_SOCKET_FD).step("move init's channel")?;
-        move_beyond(self.birth.jobs.as_fd(), LISTENER_SOCKET_FD + 2).step("move the worker's channel")?;
+        move_beyond(self.birth.jobs.as_fd(), LISTENER_SOCKET_FD + 2)
+            .step("move the worker's channel")?;
         if let Executable::Open(file) = executable {
             move_beyond(file.as_fd(), EXECUTABLE_FD).step("move the executable")?;
         }
@@ -127,7 +131,11 @@ impl Process<'_> {
     /// The filter goes on, its listener goes to init, and the program's clock starts.
     fn announce(&self, policy: &CompiledPolicy, cpu_before_ns: u64) -> Result<(), SandboxFault> {
         let on = !self.birth.shape.off.contains(Layers::SECCOMP);
-        let listener = if on { Some(seccomp::install(&policy.program).step("install the seccomp filter")?) } else { None };
+        let listener = if on {
+            Some(seccomp::install(&policy.program).step("install the seccomp filter")?)
+        } else {
+            None
+        };
         let fds: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
         send_from_beyond(&FromProgram::Locked, &fds).step("hand over the seccomp listener")?;
         let usage = getrusage(UsageWho::RUSAGE_SELF).step("read the usage so far")?;
@@ -162,7 +170,9 @@ impl Process<'_> {
 /// Sends over the channel's copy at [`LISTENER_SOCKET_FD`], the only one that the filter lets
 /// through and that is still open.
 fn send_from_beyond(message: &FromProgram, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let channel = ManuallyDrop::new(Channel::from(crate::sys::open::inherited(LISTENER_SOCKET_FD)?));
+    let channel = ManuallyDrop::new(Channel::from(crate::sys::open::inherited(
+        LISTENER_SOCKET_FD,
+    )?));
     channel.send(message, fds)
 }
 
@@ -212,7 +222,10 @@ fn look_up(name: &str, env: &[String]) -> String {
     if name.contains('/') {
         return name.to_owned();
     }
-    let path = env.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or("/usr/local/bin:/usr/bin:/bin");
+    let path = env
+        .iter()
+        .find_map(|e| e.strip_prefix("PATH="))
+        .unwrap_or("/usr/local/bin:/usr/bin:/bin");
     path.split(':')
         .map(|dir| format!("{dir}/{name}"))
         .find(|candidate| Path::new(candidate).is_file())
@@ -223,13 +236,22 @@ fn look_up(name: &str, env: &[String]) -> String {
 /// shells tell it (POSIX, "Exit Status for Commands").
 fn give_up(name: &str, error: &io::Error) -> ! {
     let _ = writeln!(io::stderr(), "brig: cannot execute {name}: {error}");
-    exit_now(if error.raw_os_error() == Some(libc::ENOENT) { 127 } else { 126 })
+    exit_now(if error.raw_os_error() == Some(libc::ENOENT) {
+        127
+    } else {
+        126
+    })
 }
 
-fn split_descriptors(fds: Vec<OwnedFd>, job: &Job) -> Result<([OwnedFd; 3], Vec<OwnedFd>), SandboxFault> {
+fn split_descriptors(
+    fds: Vec<OwnedFd>,
+    job: &Job,
+) -> Result<([OwnedFd; 3], Vec<OwnedFd>), SandboxFault> {
     let mut fds = fds.into_iter();
     let stdio = match (fds.next(), fds.next(), fds.next()) {
-        (Some(stdin), Some(stdout), Some(stderr)) if fds.len() == usize::from(job.archives) => [stdin, stdout, stderr],
+        (Some(stdin), Some(stdout), Some(stderr)) if fds.len() == usize::from(job.archives) => {
+            [stdin, stdout, stderr]
+        }
         _ => {
             return Err(SandboxFault {
                 step: "receive the job".to_owned(),
@@ -251,17 +273,27 @@ pub fn work_dir_options(limits: &Limits, off: Layers) -> String {
     }
     // A size of 0 would mean no limit (tmpfs(5)).
     let size = limits.disk_bytes.max(1);
-    format!("mode=0755,size={size},nr_inodes={}", limits.disk_inodes + OWN_INODES)
+    format!(
+        "mode=0755,size={size},nr_inodes={}",
+        limits.disk_inodes + OWN_INODES
+    )
 }
 
 /// The sandbox was made with the default limits.
 fn fit_work_dirs(limits: &Limits, off: Layers) -> io::Result<()> {
-    let fits = limits.disk_bytes == Limits::DEFAULT.disk_bytes && limits.disk_inodes == Limits::DEFAULT.disk_inodes;
+    let fits = limits.disk_bytes == Limits::DEFAULT.disk_bytes
+        && limits.disk_inodes == Limits::DEFAULT.disk_inodes;
     if fits || off.contains(Layers::DISK_LIMIT) {
         return Ok(());
     }
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    Ok(mount(None::<&str>, "/box", None::<&str>, flags, Some(work_dir_options(limits, off).as_str()))?)
+    Ok(mount(
+        None::<&str>,
+        "/box",
+        None::<&str>,
+        flags,
+        Some(work_dir_options(limits, off).as_str()),
+    )?)
 }
 
 fn unpack(archive: OwnedFd) -> io::Result<()> {
@@ -271,7 +303,12 @@ fn unpack(archive: OwnedFd) -> io::Result<()> {
             fs::create_dir_all(parent)?;
         }
         let mode = if entry.executable { 0o755 } else { 0o644 };
-        let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&path)?;
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&path)?;
         io::copy(content, &mut file).map(|_| ())
     })
 }
@@ -294,7 +331,11 @@ fn move_beyond(fd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
 /// Blocked and ignored signals would survive `execve`: init blocks SIGCHLD, Rust ignores SIGPIPE.
 fn reset_signals() -> io::Result<()> {
     reset_signal(Signal::SIGPIPE, SigHandler::SigDfl)?;
-    Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+    Ok(sigprocmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::empty()),
+        None,
+    )?)
 }
 
 /// The limits that only setrlimit(2) has, and a second line behind the cgroup's CPU time.
@@ -316,12 +357,20 @@ fn set_rlimits(limits: &Limits) -> io::Result<()> {
 }
 
 fn strings(list: Vec<String>) -> Result<StringArray, SandboxFault> {
-    let strings = list.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
-    Ok(StringArray::new(strings.map_err(io::Error::from).step("prepare arguments and environment")?))
+    let strings = list
+        .into_iter()
+        .map(CString::new)
+        .collect::<Result<Vec<_>, _>>();
+    Ok(StringArray::new(
+        strings
+            .map_err(io::Error::from)
+            .step("prepare arguments and environment")?,
+    ))
 }
 
 /// CPU time of this process, all threads, in nanoseconds.
 fn cpu_ns() -> io::Result<u64> {
     let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
-    Ok(u64::try_from(used.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(used.tv_nsec()).unwrap_or(0))
+    Ok(u64::try_from(used.tv_sec()).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(used.tv_nsec()).unwrap_or(0))
 }

@@ -38,7 +38,13 @@ pub struct RootfsSpec {
 /// links, and become the same links in the tree.
 const TOP_LEVEL: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// What of `/etc` any dynamically linked program or tool may need.
-const ETC: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime"];
+const ETC: &[&str] = &[
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/localtime",
+];
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 const LINKS: &[(&str, &str)] = &[
     ("/proc/self/fd", "dev/fd"),
@@ -48,11 +54,17 @@ const LINKS: &[(&str, &str)] = &[
     ("/tmp", "dev/shm"),
 ];
 const FILES: &[(&str, &str)] = &[
-    ("etc/passwd", "root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:1000:1000:sandbox:/box:/bin/sh\n"),
+    (
+        "etc/passwd",
+        "root:x:0:0:root:/:/usr/sbin/nologin\nsandbox:x:1000:1000:sandbox:/box:/bin/sh\n",
+    ),
     ("etc/group", "root:x:0:\nsandbox:x:1000:\n"),
     ("etc/hosts", "127.0.0.1 localhost sandbox\n"),
     ("etc/hostname", "sandbox\n"),
-    ("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+    (
+        "etc/nsswitch.conf",
+        "passwd: files\ngroup: files\nhosts: files\n",
+    ),
 ];
 /// Where the tree is put together. Sources are taken hold of before it is covered.
 const STAGING: &[&str] = &["/tmp", "/mnt", "/srv", "/var/tmp"];
@@ -82,15 +94,31 @@ pub fn enter(spec: &RootfsSpec, off: Layers) -> Result<(), SandboxFault> {
     }
     mount_proc().step("mount /proc for the worker")?;
     pivot_into_cwd().step("pivot into the new root")?;
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let flags = MsFlags::MS_REMOUNT
+        | MsFlags::MS_BIND
+        | MsFlags::MS_RDONLY
+        | MsFlags::MS_NOSUID
+        | MsFlags::MS_NODEV;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).step("make the root read-only")
 }
 
 fn mount_tmpfs(target: &Path) -> io::Result<()> {
     // Nothing may propagate back to where the mounts were copied from.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    Ok(mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some("mode=0755,size=1m,nr_inodes=4096"))?)
+    Ok(mount(
+        Some("tmpfs"),
+        target,
+        Some("tmpfs"),
+        flags,
+        Some("mode=0755,size=1m,nr_inodes=4096"),
+    )?)
 }
 
 /// A complete /proc of the worker's own pid namespace: the kernel lets a sandbox mount its own only
@@ -98,7 +126,13 @@ fn mount_tmpfs(target: &Path) -> io::Result<()> {
 /// it.
 fn mount_proc() -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    Ok(mount(Some("proc"), "proc", Some("proc"), flags, None::<&str>)?)
+    Ok(mount(
+        Some("proc"),
+        "proc",
+        Some("proc"),
+        flags,
+        None::<&str>,
+    )?)
 }
 
 /// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and goes.
@@ -111,7 +145,11 @@ fn pivot_into_cwd() -> io::Result<()> {
 fn host_trees(spec: &RootfsSpec, off: Layers) -> Result<Vec<Source>, SandboxFault> {
     let mut paths: Vec<(PathBuf, PathBuf)> = Vec::new();
     let same = |p: PathBuf| (p.clone(), p);
-    for path in ETC.iter().map(|p| (*p).to_owned()).chain(spec.mounts.iter().cloned()) {
+    for path in ETC
+        .iter()
+        .map(|p| (*p).to_owned())
+        .chain(spec.mounts.iter().cloned())
+    {
         paths.extend(expand(&path).into_iter().map(same));
     }
     let top: Vec<PathBuf> = if off.contains(Layers::ROOTFS) {
@@ -120,11 +158,18 @@ fn host_trees(spec: &RootfsSpec, off: Layers) -> Result<Vec<Source>, SandboxFaul
     } else {
         TOP_LEVEL.iter().map(|n| Path::new("/").join(n)).collect()
     };
-    paths.extend(top.into_iter().filter(|p| p.is_dir() && !p.is_symlink()).map(same));
+    paths.extend(
+        top.into_iter()
+            .filter(|p| p.is_dir() && !p.is_symlink())
+            .map(same),
+    );
     paths.extend(spec.binds.iter().cloned());
     paths.sort_by(|a, b| a.1.cmp(&b.1));
     paths.dedup_by(|a, b| a.1 == b.1);
-    paths.into_iter().map(|(host, inside)| take_hold(&host, &inside, off)).collect()
+    paths
+        .into_iter()
+        .map(|(host, inside)| take_hold(&host, &inside, off))
+        .collect()
 }
 
 /// With the `rootfs` layer off: everything of the host, but for what the tree has of its own.
@@ -143,21 +188,32 @@ fn whole_host() -> io::Result<Vec<PathBuf>> {
 /// The paths that `pattern` stands for.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let path = Path::new(pattern);
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
+    else {
         return Vec::new();
     };
     let Some((front, back)) = name.split_once('*') else {
-        return path.exists().then(|| path.to_path_buf()).into_iter().collect();
+        return path
+            .exists()
+            .then(|| path.to_path_buf())
+            .into_iter()
+            .collect();
     };
-    let matches = |n: &str| n.len() >= front.len() + back.len() && n.starts_with(front) && n.ends_with(back);
+    let matches =
+        |n: &str| n.len() >= front.len() + back.len() && n.starts_with(front) && n.ends_with(back);
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    entries.filter(|e| e.file_name().to_str().is_some_and(matches)).map(|e| e.path()).collect()
+    entries
+        .filter(|e| e.file_name().to_str().is_some_and(matches))
+        .map(|e| e.path())
+        .collect()
 }
 
 fn take_hold(host: &Path, inside: &Path, off: Layers) -> Result<Source, SandboxFault> {
     let name = format!("bind {}", host.display());
     let resolved = host.canonicalize().step(&name)?;
-    let c_path = CString::new(resolved.as_os_str().as_encoded_bytes()).map_err(io::Error::from).step(&name)?;
+    let c_path = CString::new(resolved.as_os_str().as_encoded_bytes())
+        .map_err(io::Error::from)
+        .step(&name)?;
     let tree = clone_tree(&c_path).step(&name)?;
     let is_device = resolved.starts_with("/dev");
     let mut attributes = NO_SUID;
@@ -168,7 +224,11 @@ fn take_hold(host: &Path, inside: &Path, off: Layers) -> Result<Source, SandboxF
         }
     }
     set_attributes(&tree, attributes).step(&name)?;
-    Ok(Source { tree, target: inside.to_path_buf(), is_dir: resolved.is_dir() })
+    Ok(Source {
+        tree,
+        target: inside.to_path_buf(),
+        is_dir: resolved.is_dir(),
+    })
 }
 
 /// Directories, links and files of the tree itself, in the current directory.
@@ -210,7 +270,10 @@ fn attach_source(source: &Source) -> io::Result<()> {
             File::create(target)?;
         }
     }
-    attach(&source.tree, &CString::new(target.as_os_str().as_encoded_bytes())?)
+    attach(
+        &source.tree,
+        &CString::new(target.as_os_str().as_encoded_bytes())?,
+    )
 }
 
 fn make_dirs(path: &Path) -> io::Result<()> {

@@ -35,9 +35,9 @@ use crate::rootfs::RootfsSpec;
 use crate::step::Step;
 use crate::sys::clone::{Forked, assert_single_threaded, fork};
 use crate::sys::exec::{StringArray, execve};
+use crate::sys::memfd;
 use crate::sys::open::inherited;
 use crate::sys::process::exit_now;
-use crate::sys::memfd;
 use crate::wire::Channel;
 use crate::worker::{self, Settings};
 
@@ -67,14 +67,21 @@ pub enum Identity {
 impl Identity {
     /// `Separate` for root, `Shared` for others.
     pub fn detect(base: u32) -> Self {
-        if nix::unistd::geteuid().is_root() { Self::Separate { base } } else { Self::Shared }
+        if nix::unistd::geteuid().is_root() {
+            Self::Separate { base }
+        } else {
+            Self::Shared
+        }
     }
 
     /// User and group id of worker `index`.
     fn of_worker(self, index: u32) -> (u32, u32) {
         match self {
             Self::Separate { base } => (base + 1 + index, base + 1 + index),
-            Self::Shared => (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
+            Self::Shared => (
+                nix::unistd::geteuid().as_raw(),
+                nix::unistd::getegid().as_raw(),
+            ),
         }
     }
 }
@@ -114,7 +121,10 @@ impl Launcher {
     pub fn launch(&self, index: u32) -> Result<WorkerProcess, SandboxFault> {
         assert_single_threaded();
         let (uid, gid) = self.identity.of_worker(index);
-        let paths = self.base.create_worker(index, uid, self.caps).step("make the worker's cgroup")?;
+        let paths = self
+            .base
+            .create_worker(index, uid, self.caps)
+            .step("make the worker's cgroup")?;
         let settings = Settings {
             index,
             uid,
@@ -137,7 +147,11 @@ impl Launcher {
         match fork(flags, None).step("clone3 a worker into its own namespaces")? {
             Forked::Child => {
                 drop(start);
-                let child = Child { identity: self.identity, uid, gid };
+                let child = Child {
+                    identity: self.identity,
+                    uid,
+                    gid,
+                };
                 let Err(fault) = child.become_worker(go, &settings, &workers_end);
                 let _ = writeln!(io::stderr(), "brig worker {index}: {fault}");
                 exit_now(1)
@@ -145,19 +159,32 @@ impl Launcher {
             Forked::Parent { pid, pidfd } => {
                 drop((go, workers_end, settings));
                 self.admit(pid, uid, gid, &paths, start)?;
-                Ok(WorkerProcess { pid, pidfd, channel })
+                Ok(WorkerProcess {
+                    pid,
+                    pidfd,
+                    channel,
+                })
             }
         }
     }
 
     /// Does for the waiting child what only its parent can. If this fails, the child sees `start`
     /// close, and exits.
-    fn admit(&self, pid: Pid, uid: u32, gid: u32, paths: &WorkerPaths, start: OwnedFd) -> Result<(), SandboxFault> {
+    fn admit(
+        &self,
+        pid: Pid,
+        uid: u32,
+        gid: u32,
+        paths: &WorkerPaths,
+        start: OwnedFd,
+    ) -> Result<(), SandboxFault> {
         if self.identity == Identity::Shared {
             fs::write(format!("/proc/{pid}/setgroups"), "deny").step("forbid setgroups")?;
         }
-        fs::write(format!("/proc/{pid}/uid_map"), format!("{uid} {uid} 1")).step("map the worker's user")?;
-        fs::write(format!("/proc/{pid}/gid_map"), format!("{gid} {gid} 1")).step("map the worker's group")?;
+        fs::write(format!("/proc/{pid}/uid_map"), format!("{uid} {uid} 1"))
+            .step("map the worker's user")?;
+        fs::write(format!("/proc/{pid}/gid_map"), format!("{gid} {gid} 1"))
+            .step("map the worker's group")?;
         Base::enter_worker(paths, pid.as_raw()).step("move the worker into its cgroup")?;
         File::from(start).write_all(b"go").step("start the worker")
     }
@@ -178,10 +205,17 @@ struct Child {
 }
 
 impl Child {
-    fn become_worker(&self, go: OwnedFd, settings: &OwnedFd, channel: &Channel) -> Result<Never, SandboxFault> {
+    fn become_worker(
+        &self,
+        go: OwnedFd,
+        settings: &OwnedFd,
+        channel: &Channel,
+    ) -> Result<Never, SandboxFault> {
         prctl::set_pdeathsig(Signal::SIGKILL).step("set the parent death signal")?;
         let mut word = [0; 2];
-        File::from(go).read_exact(&mut word).step("wait for the supervisor")?;
+        File::from(go)
+            .read_exact(&mut word)
+            .step("wait for the supervisor")?;
         self.change_user()?;
         // Changing the user clears it (prctl(2)). The supervisor was alive when it wrote the word.
         prctl::set_pdeathsig(Signal::SIGKILL).step("set the parent death signal")?;
@@ -193,10 +227,20 @@ impl Child {
         for fd in [settings.as_fd(), channel.as_fd()] {
             fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).step("hand descriptors over")?;
         }
-        keep_only(&[settings.as_raw_fd(), channel.as_raw_fd()]).step("close inherited descriptors")?;
-        let argv = ["brig-worker", WORKER_COMMAND, &settings.as_raw_fd().to_string(), &channel.as_raw_fd().to_string()]
-            .map(|a| CString::new(a).unwrap_or_default());
-        let error = execve(c"/proc/self/exe", &StringArray::new(argv.into()), &StringArray::new(Vec::new()));
+        keep_only(&[settings.as_raw_fd(), channel.as_raw_fd()])
+            .step("close inherited descriptors")?;
+        let argv = [
+            "brig-worker",
+            WORKER_COMMAND,
+            &settings.as_raw_fd().to_string(),
+            &channel.as_raw_fd().to_string(),
+        ]
+        .map(|a| CString::new(a).unwrap_or_default());
+        let error = execve(
+            c"/proc/self/exe",
+            &StringArray::new(argv.into()),
+            &StringArray::new(Vec::new()),
+        );
         Err(error).step("execute the worker")
     }
 

@@ -7,8 +7,8 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
-    socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
+    sendmsg, socketpair,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -22,14 +22,22 @@ pub struct Channel(OwnedFd);
 impl Channel {
     /// Two connected ends, both blocking and close-on-exec.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (a, b) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let (a, b) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )?;
         Ok((Self(a), Self(b)))
     }
 
     /// Makes calls on this end answer `WouldBlock` instead of waiting, or not.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        let flags = if nonblocking { OFlag::O_NONBLOCK } else { OFlag::empty() };
+        let flags = if nonblocking {
+            OFlag::O_NONBLOCK
+        } else {
+            OFlag::empty()
+        };
         fcntl(&self.0, FcntlArg::F_SETFL(flags))?;
         Ok(())
     }
@@ -40,14 +48,26 @@ impl Channel {
         if bytes.len() > MAX_MESSAGE_BYTES || fds.len() > MAX_FDS {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("a message of {} bytes and {} descriptors is too large", bytes.len(), fds.len()),
+                format!(
+                    "a message of {} bytes and {} descriptors is too large",
+                    bytes.len(),
+                    fds.len()
+                ),
             ));
         }
         let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
         let parts = [IoSlice::new(&bytes)];
-        retry(|| sendmsg::<()>(self.0.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None))?;
+        retry(|| {
+            sendmsg::<()>(
+                self.0.as_raw_fd(),
+                &parts,
+                control,
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            )
+        })?;
         Ok(())
     }
 
@@ -72,7 +92,12 @@ impl Channel {
         let fd = self.0.as_raw_fd();
         let mut parts = [IoSliceMut::new(buffer)];
         let message = loop {
-            match recvmsg::<()>(fd, &mut parts, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC) {
+            match recvmsg::<()>(
+                fd,
+                &mut parts,
+                Some(&mut control),
+                MsgFlags::MSG_CMSG_CLOEXEC,
+            ) {
                 Err(Errno::EINTR) => {}
                 // A peer that died with unread messages resets the connection (unix(7)).
                 Err(Errno::ECONNRESET) => return Ok((0, Vec::new(), false)),
@@ -85,7 +110,9 @@ impl Channel {
                 fds.extend(raw.into_iter().map(sys::open::received));
             }
         }
-        let cut = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+        let cut = message
+            .flags
+            .intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
         Ok((message.bytes, fds, cut))
     }
 }

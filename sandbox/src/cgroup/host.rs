@@ -73,7 +73,8 @@ impl Hierarchies {
     /// Finds them. `want` insists on one interface; otherwise v2 is used if it has the controllers.
     pub fn detect(want: Option<Version>) -> Result<Self, CgroupError> {
         let own = fs::read_to_string("/proc/self/cgroup").map_err(io_at("/proc/self/cgroup"))?;
-        let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(io_at("/proc/self/mountinfo"))?;
+        let mounts =
+            fs::read_to_string("/proc/self/mountinfo").map_err(io_at("/proc/self/mountinfo"))?;
         let v1 = Self::v1(&own, &mounts);
         match want {
             Some(Version::V1) => Ok(v1),
@@ -89,10 +90,16 @@ impl Hierarchies {
             let path = own.lines().find_map(|line| {
                 let mut fields = line.splitn(3, ':').skip(1);
                 let names = fields.next()?;
-                names.split(',').any(|n| n == controller).then(|| fields.next())?
+                names
+                    .split(',')
+                    .any(|n| n == controller)
+                    .then(|| fields.next())?
             })?;
-            let is_it = |m: &Mount<'_>| m.kind == "cgroup" && m.options.split(',').any(|o| o == controller);
-            parse_mounts(mounts).find(is_it).and_then(|m| m.dir_of(path))
+            let is_it =
+                |m: &Mount<'_>| m.kind == "cgroup" && m.options.split(',').any(|o| o == controller);
+            parse_mounts(mounts)
+                .find(is_it)
+                .and_then(|m| m.dir_of(path))
         };
         Self {
             version: Version::V1,
@@ -107,13 +114,20 @@ impl Hierarchies {
         let dir = own
             .lines()
             .find_map(|line| line.strip_prefix("0::"))
-            .and_then(|path| parse_mounts(mounts).find(|m| m.kind == "cgroup2")?.dir_of(path))
+            .and_then(|path| {
+                parse_mounts(mounts)
+                    .find(|m| m.kind == "cgroup2")?
+                    .dir_of(path)
+            })
             .ok_or_else(|| CgroupError::Missing(NEEDED.join(", ")))?;
         let file = dir.join("cgroup.controllers");
         let text = fs::read_to_string(&file).map_err(io_at(file))?;
         let has = |name: &str| text.split_whitespace().any(|c| c == name);
         if NEEDED.iter().all(|n| !has(n)) {
-            return Err(CgroupError::NotDelegated { group: dir, missing: NEEDED.join(", ") });
+            return Err(CgroupError::NotDelegated {
+                group: dir,
+                missing: NEEDED.join(", "),
+            });
         }
         let dir_if = |name| has(name).then(|| dir.clone());
         Ok(Self {
@@ -133,13 +147,24 @@ impl Hierarchies {
 
     /// The controllers that are not to be had.
     pub fn missing(&self) -> Vec<&'static str> {
-        let all = [("memory", &self.memory), ("cpu", &self.cpu), ("cpuacct", &self.cpuacct), ("pids", &self.pids)];
-        all.into_iter().filter(|(_, dir)| dir.is_none()).map(|(name, _)| name).collect()
+        let all = [
+            ("memory", &self.memory),
+            ("cpu", &self.cpu),
+            ("cpuacct", &self.cpuacct),
+            ("pids", &self.pids),
+        ];
+        all.into_iter()
+            .filter(|(_, dir)| dir.is_none())
+            .map(|(name, _)| name)
+            .collect()
     }
 
     fn all(&self) -> Vec<PathBuf> {
-        let mut dirs: Vec<_> =
-            [&self.memory, &self.cpu, &self.cpuacct, &self.pids].into_iter().flatten().cloned().collect();
+        let mut dirs: Vec<_> = [&self.memory, &self.cpu, &self.cpuacct, &self.pids]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         dirs.sort();
         dirs.dedup();
         dirs
@@ -151,7 +176,11 @@ impl Hierarchies {
             remove_stale(&dir);
         }
         let name = format!("brig-{}", std::process::id());
-        let mut base = Base { version: self.version, dirs: self.clone(), own_moved: None };
+        let mut base = Base {
+            version: self.version,
+            dirs: self.clone(),
+            own_moved: None,
+        };
         if self.version == Version::V2 {
             base.own_moved = self.delegate_v2()?;
         }
@@ -199,9 +228,16 @@ impl Hierarchies {
     }
 
     fn v2_controllers(&self) -> String {
-        let named = [("memory", &self.memory), ("cpu", &self.cpu), ("pids", &self.pids)];
+        let named = [
+            ("memory", &self.memory),
+            ("cpu", &self.cpu),
+            ("pids", &self.pids),
+        ];
         let present = named.into_iter().filter(|(_, dir)| dir.is_some());
-        present.map(|(name, _)| format!("+{name}")).collect::<Vec<_>>().join(" ")
+        present
+            .map(|(name, _)| format!("+{name}"))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -228,7 +264,12 @@ impl Base {
     }
 
     /// Makes the group of worker `index`, owned by `uid`, under hard `caps` that `uid` cannot raise.
-    pub fn create_worker(&self, index: u32, uid: u32, caps: WorkerCaps) -> Result<WorkerPaths, CgroupError> {
+    pub fn create_worker(
+        &self,
+        index: u32,
+        uid: u32,
+        caps: WorkerCaps,
+    ) -> Result<WorkerPaths, CgroupError> {
         let join = |dir: &Option<PathBuf>| dir.as_ref().map(|d| d.join(format!("worker-{index}")));
         let dirs = Hierarchies {
             version: self.version,
@@ -263,19 +304,25 @@ impl Base {
             let _ = fs::write(main.join("cpu.weight"), "10000");
             owned.extend([main.clone(), main.join("cgroup.procs")]);
         }
-        owned.into_iter().try_for_each(|path| {
-            chown(&path, Some(uid), Some(uid)).map_err(io_at(&path))
-        })
+        owned
+            .into_iter()
+            .try_for_each(|path| chown(&path, Some(uid), Some(uid)).map_err(io_at(&path)))
     }
 
     /// Moves process `pid` into the group that worker processes live in.
     pub fn enter_worker(paths: &WorkerPaths, pid: i32) -> Result<(), CgroupError> {
-        let mut dirs: Vec<_> =
-            [&paths.memory, &paths.cpu, &paths.cpuacct, &paths.pids].into_iter().flatten().collect();
+        let mut dirs: Vec<_> = [&paths.memory, &paths.cpu, &paths.cpuacct, &paths.pids]
+            .into_iter()
+            .flatten()
+            .collect();
         dirs.sort();
         dirs.dedup();
         for dir in dirs {
-            let group = if paths.version == Version::V2 { dir.join("main") } else { dir.clone() };
+            let group = if paths.version == Version::V2 {
+                dir.join("main")
+            } else {
+                dir.clone()
+            };
             let procs = group.join("cgroup.procs");
             fs::write(&procs, pid.to_string()).map_err(io_at(procs))?;
         }
@@ -311,10 +358,17 @@ fn cap_worker(dirs: &Hierarchies, caps: WorkerCaps) -> Result<(), CgroupError> {
     if let Some(dir) = &dirs.memory {
         let file = dir.join(memory_file);
         fs::write(&file, caps.memory_bytes.to_string()).map_err(io_at(file))?;
-        let swap = if dirs.version == Version::V1 { caps.memory_bytes } else { 0 };
+        let swap = if dirs.version == Version::V1 {
+            caps.memory_bytes
+        } else {
+            0
+        };
         // Absent where the kernel does not account for swap.
         match fs::write(dir.join(swap_file), swap.to_string()) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound && e.kind() != io::ErrorKind::PermissionDenied => {
+            Err(e)
+                if e.kind() != io::ErrorKind::NotFound
+                    && e.kind() != io::ErrorKind::PermissionDenied =>
+            {
                 return Err(io_at(dir.join(swap_file))(e));
             }
             _ => {}
@@ -329,10 +383,18 @@ fn cap_worker(dirs: &Hierarchies, caps: WorkerCaps) -> Result<(), CgroupError> {
 
 /// Removes `brig-<pid>` groups whose service is dead.
 fn remove_stale(dir: &Path) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|n| n.strip_prefix("brig-")?.split('-').next()?.parse::<u32>().ok());
+        let pid = name.to_str().and_then(|n| {
+            n.strip_prefix("brig-")?
+                .split('-')
+                .next()?
+                .parse::<u32>()
+                .ok()
+        });
         if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             remove_tree(&entry.path());
         }
@@ -369,11 +431,17 @@ fn kill_tree(dir: &Path) {
     if fs::write(dir.join("cgroup.kill"), "1").is_ok() {
         return;
     }
-    for pid in fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default().lines() {
+    for pid in fs::read_to_string(dir.join("cgroup.procs"))
+        .unwrap_or_default()
+        .lines()
+    {
         if let Ok(pid) = pid.parse::<i32>() {
             // 0 stands for a process of another pid namespace; as kill(2) takes it, it is our group.
             if pid > 0 && pid.cast_unsigned() != std::process::id() {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(pid),
+                    nix::sys::signal::SIGKILL,
+                );
             }
         }
     }
@@ -395,7 +463,11 @@ struct Mount<'a> {
 impl Mount<'_> {
     /// Where the group at `path` of this hierarchy is to be seen below this mount.
     fn dir_of(&self, path: &str) -> Option<PathBuf> {
-        let below = if self.root == "/" { path } else { path.strip_prefix(self.root)? };
+        let below = if self.root == "/" {
+            path
+        } else {
+            path.strip_prefix(self.root)?
+        };
         Some(Path::new(self.target).join(below.trim_start_matches('/')))
     }
 }
@@ -408,7 +480,12 @@ fn parse_mounts(text: &str) -> impl Iterator<Item = Mount<'_>> {
         let mut back = back.split(' ');
         let kind = back.next()?;
         let options = back.nth(1)?;
-        Some(Mount { root, target, kind, options })
+        Some(Mount {
+            root,
+            target,
+            kind,
+            options,
+        })
     })
 }
 

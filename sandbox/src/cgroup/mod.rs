@@ -137,27 +137,40 @@ fn cpu_quota_us(cpus: f64) -> Option<u64> {
     if cpus >= online as f64 {
         return None;
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
     let quota = (cpus * CPU_PERIOD_US as f64) as u64;
     // 1 ms is the least the kernel takes (min_cfs_quota_period, kernel/sched/core.c).
     Some(quota.max(1_000))
 }
 
 fn open_dir(dir: impl AsFd, name: &str) -> io::Result<OwnedFd> {
-    Ok(openat(dir, name, OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+    Ok(openat(
+        dir,
+        name,
+        OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 fn write_file(dir: BorrowedFd<'_>, name: &str, value: &str) -> io::Result<()> {
     let fd = openat(dir, name, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(|e| named(name, e.into()))?;
-    File::from(fd).write_all(value.as_bytes()).map_err(|e| named(name, e))
+    File::from(fd)
+        .write_all(value.as_bytes())
+        .map_err(|e| named(name, e))
 }
 
 fn read_file(dir: BorrowedFd<'_>, name: &str) -> io::Result<String> {
     let fd = openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(|e| named(name, e.into()))?;
     let mut text = String::new();
-    File::from(fd).read_to_string(&mut text).map_err(|e| named(name, e))?;
+    File::from(fd)
+        .read_to_string(&mut text)
+        .map_err(|e| named(name, e))?;
     Ok(text)
 }
 
@@ -172,7 +185,13 @@ fn read_number_if_any(dir: BorrowedFd<'_>, name: &str) -> io::Result<Option<u64>
 
 /// The value of `key` in a file of `key value` lines.
 fn value_of(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+    text.lines().find_map(|line| {
+        line.strip_prefix(key)?
+            .strip_prefix(' ')?
+            .trim()
+            .parse()
+            .ok()
+    })
 }
 
 fn named(name: &str, error: io::Error) -> io::Error {
@@ -186,7 +205,9 @@ fn remove_dir(dir: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     const TRIES: u32 = 200;
     for _ in 0..TRIES {
         match unlinkat(dir, name, UnlinkatFlags::RemoveDir) {
-            Err(nix::errno::Errno::EBUSY) => std::thread::sleep(std::time::Duration::from_millis(1)),
+            Err(nix::errno::Errno::EBUSY) => {
+                std::thread::sleep(std::time::Duration::from_millis(1))
+            }
             Err(nix::errno::Errno::ENOENT) => return Ok(()),
             answer => return answer.map_err(|e| named(name, e.into())),
         }

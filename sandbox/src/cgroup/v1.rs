@@ -26,7 +26,9 @@ struct Dirs {
 
 impl Dirs {
     fn all(&self) -> impl Iterator<Item = &OwnedFd> {
-        [&self.memory, &self.cpu, &self.cpuacct, &self.pids].into_iter().flatten()
+        [&self.memory, &self.cpu, &self.cpuacct, &self.pids]
+            .into_iter()
+            .flatten()
     }
 
     fn map(&self, each: impl Fn(&OwnedFd) -> io::Result<OwnedFd>) -> io::Result<Self> {
@@ -49,7 +51,9 @@ pub struct Group {
 impl Group {
     pub(super) fn open(paths: &WorkerPaths) -> io::Result<Self> {
         let open = |path: &Option<std::path::PathBuf>| {
-            path.as_ref().map(|p| File::open(p).map(OwnedFd::from)).transpose()
+            path.as_ref()
+                .map(|p| File::open(p).map(OwnedFd::from))
+                .transpose()
         };
         Ok(Self {
             dirs: Dirs {
@@ -92,7 +96,9 @@ impl LeafV1 {
         // Memory plus swap no larger than memory: no swap. Absent without swap accounting; then
         // swappiness keeps the group's pages out of swap.
         match write_file(dir, "memory.memsw.limit_in_bytes", &bytes) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => write_file(dir, "memory.swappiness", "0"),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                write_file(dir, "memory.swappiness", "0")
+            }
             answer => answer,
         }
     }
@@ -102,19 +108,43 @@ impl Leaf for LeafV1 {
     fn entry(&self) -> io::Result<Entry> {
         let open = |dir: &OwnedFd| {
             let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-            Ok(File::from(openat(dir, "cgroup.procs", flags, Mode::empty())?))
+            Ok(File::from(openat(
+                dir,
+                "cgroup.procs",
+                flags,
+                Mode::empty(),
+            )?))
         };
-        self.dirs.all().map(open).collect::<io::Result<_>>().map(Entry::Write)
+        self.dirs
+            .all()
+            .map(open)
+            .collect::<io::Result<_>>()
+            .map(Entry::Write)
     }
 
     fn apply(&self, limits: &Limits, off: Layers) -> io::Result<()> {
-        if let Some(dir) = self.dirs.memory.as_ref().filter(|_| !off.contains(Layers::MEMORY_LIMIT)) {
+        if let Some(dir) = self
+            .dirs
+            .memory
+            .as_ref()
+            .filter(|_| !off.contains(Layers::MEMORY_LIMIT))
+        {
             Self::limit_memory(dir.as_fd(), limits.memory_bytes)?;
         }
-        if let Some(dir) = self.dirs.pids.as_ref().filter(|_| !off.contains(Layers::PIDS_LIMIT)) {
+        if let Some(dir) = self
+            .dirs
+            .pids
+            .as_ref()
+            .filter(|_| !off.contains(Layers::PIDS_LIMIT))
+        {
             write_file(dir.as_fd(), "pids.max", &limits.processes.to_string())?;
         }
-        if let Some(dir) = self.dirs.cpu.as_ref().filter(|_| !off.contains(Layers::CPU_QUOTA)) {
+        if let Some(dir) = self
+            .dirs
+            .cpu
+            .as_ref()
+            .filter(|_| !off.contains(Layers::CPU_QUOTA))
+        {
             if let Some(quota) = cpu_quota_us(limits.cpus) {
                 write_file(dir.as_fd(), "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
                 write_file(dir.as_fd(), "cpu.cfs_quota_us", &quota.to_string())?;
@@ -132,7 +162,10 @@ impl Leaf for LeafV1 {
 
     fn oom_kills(&self) -> io::Result<Option<u64>> {
         match &self.dirs.memory {
-            Some(dir) => Ok(value_of(&read_file(dir.as_fd(), "memory.oom_control")?, "oom_kill")),
+            Some(dir) => Ok(value_of(
+                &read_file(dir.as_fd(), "memory.oom_control")?,
+                "oom_kill",
+            )),
             None => Ok(None),
         }
     }
@@ -164,6 +197,8 @@ impl Leaf for LeafV1 {
     }
 
     fn remove(&self) -> io::Result<()> {
-        self.parents.all().try_for_each(|parent| remove_dir(parent.as_fd(), &self.name))
+        self.parents
+            .all()
+            .try_for_each(|parent| remove_dir(parent.as_fd(), &self.name))
     }
 }

@@ -28,18 +28,26 @@ struct Controllers {
 
 impl Group {
     pub(super) fn open(paths: &WorkerPaths) -> io::Result<Self> {
-        let any = paths.memory.as_ref().or(paths.cpu.as_ref()).or(paths.pids.as_ref());
+        let any = paths
+            .memory
+            .as_ref()
+            .or(paths.cpu.as_ref())
+            .or(paths.pids.as_ref());
         let path = any.ok_or_else(|| io::Error::other("no cgroup controller at all"))?;
         let has = Controllers {
             memory: paths.memory.is_some(),
             cpu: paths.cpu.is_some(),
             pids: paths.pids.is_some(),
         };
-        Ok(Self { dir: std::fs::File::open(path)?.into(), has })
+        Ok(Self {
+            dir: std::fs::File::open(path)?.into(),
+            has,
+        })
     }
 
     pub(super) fn create_leaf(&self, name: &str) -> io::Result<LeafV2> {
-        mkdirat(&self.dir, name, Mode::from_bits_truncate(0o755)).map_err(|e| named(name, e.into()))?;
+        mkdirat(&self.dir, name, Mode::from_bits_truncate(0o755))
+            .map_err(|e| named(name, e.into()))?;
         Ok(LeafV2 {
             parent: self.dir.try_clone()?,
             dir: open_dir(&self.dir, name)?,

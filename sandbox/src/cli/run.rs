@@ -41,7 +41,12 @@ A program may exit with any of these by itself; --report tells them apart.";
 #[command(after_help = EXIT_HELP)]
 pub(crate) struct RunArgs {
     /// Policy: strict, default, jvm, compile, or the path of a policy file (see `policies`)
-    #[arg(long, value_name = "NAME|FILE", default_value = "default", help_heading = "Isolation")]
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        default_value = "default",
+        help_heading = "Isolation"
+    )]
     policy: String,
     /// Leave out a layer of isolation. For tests and diagnosis, never for untrusted programs
     #[arg(long, value_name = "LAYER", value_parser = Layers::by_name, help_heading = "Isolation")]
@@ -58,7 +63,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Environment and files")]
     env: Vec<String>,
     /// Copy a file into /box, keeping its mode
-    #[arg(long, value_name = "SRC[:DEST]", help_heading = "Environment and files")]
+    #[arg(
+        long,
+        value_name = "SRC[:DEST]",
+        help_heading = "Environment and files"
+    )]
     file: Vec<String>,
     /// Read the program's stdin from a file [default: brig-sandbox's own stdin]
     #[arg(long, value_name = "FILE", help_heading = "Environment and files")]
@@ -70,7 +79,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Environment and files")]
     stderr: Option<PathBuf>,
     /// Bring back files of /box that match, once the program has ended; `**` crosses directories
-    #[arg(long, value_name = "GLOB", requires = "output_dir", help_heading = "Environment and files")]
+    #[arg(
+        long,
+        value_name = "GLOB",
+        requires = "output_dir",
+        help_heading = "Environment and files"
+    )]
     collect: Vec<String>,
     /// Where files brought back go; nothing that exists there is followed or overwritten
     #[arg(long, value_name = "DIR", help_heading = "Environment and files")]
@@ -81,7 +95,12 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     policies: PolicyDir,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM [ARG]...")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM [ARG]..."
+    )]
     command: Vec<String>,
 }
 
@@ -158,8 +177,12 @@ impl LimitArgs {
 }
 
 /// What a program's environment starts from.
-const DEFAULT_ENV: [(&str, &str); 4] =
-    [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/box"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+const DEFAULT_ENV: [(&str, &str); 4] = [
+    ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ("HOME", "/box"),
+    ("TMPDIR", "/tmp"),
+    ("LANG", "C.UTF-8"),
+];
 
 /// Runs it; the answer is the exit status.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
@@ -174,7 +197,11 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
     let job = job(&args, policy);
     let limits = job.limits;
     let mut outputs = Outputs::open(&args)?;
-    let watch = Watch { stdout: &mut outputs.stdout, stderr: &mut outputs.stderr, cancel: Some(interrupts.as_fd()) };
+    let watch = Watch {
+        stdout: &mut outputs.stdout,
+        stderr: &mut outputs.stderr,
+        cancel: Some(interrupts.as_fd()),
+    };
     let execution = client.execute(job, &[archive.as_fd(), stdin.as_fd()], watch)?;
     drop(client);
     // The worker cleans up and exits when its channel closes; then its group goes.
@@ -232,7 +259,11 @@ fn find_policy(args: &RunArgs) -> anyhow::Result<(String, PolicySource)> {
         let known = policy::load(args.policies.dir.as_deref())?;
         if !known.contains_key(&args.policy) {
             let names: Vec<_> = known.into_keys().collect();
-            bail!("there is no policy {:?}; there are {}", args.policy, names.join(", "));
+            bail!(
+                "there is no policy {:?}; there are {}",
+                args.policy,
+                names.join(", ")
+            );
         }
         return Ok((args.policy.clone(), directory()));
     }
@@ -253,21 +284,28 @@ fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
         let (source, dest) = match spec.split_once(':') {
             Some((source, dest)) => (source, dest.to_owned()),
             None => {
-                let name = Path::new(spec).file_name().with_context(|| format!("{spec:?} names no file"))?;
+                let name = Path::new(spec)
+                    .file_name()
+                    .with_context(|| format!("{spec:?} names no file"))?;
                 (spec.as_str(), name.to_string_lossy().into_owned())
             }
         };
-        archive::check_path(&dest).map_err(|why| anyhow::anyhow!("--file {spec}: {dest:?}: {why}"))?;
+        archive::check_path(&dest)
+            .map_err(|why| anyhow::anyhow!("--file {spec}: {dest:?}: {why}"))?;
         let content = fs::read(source).with_context(|| format!("--file {source}"))?;
         let executable = fs::metadata(source)?.permissions().mode() & 0o100 != 0;
         packed.push((dest, content, executable));
     }
-    Ok(archive::pack(packed.iter().map(|(path, content, x)| (path.as_str(), content.as_slice(), *x)))?)
+    Ok(archive::pack(packed.iter().map(|(path, content, x)| {
+        (path.as_str(), content.as_slice(), *x)
+    }))?)
 }
 
 fn open_stdin(path: Option<&Path>) -> anyhow::Result<OwnedFd> {
     match path {
-        Some(path) => Ok(File::open(path).with_context(|| format!("--stdin {}", path.display()))?.into()),
+        Some(path) => Ok(File::open(path)
+            .with_context(|| format!("--stdin {}", path.display()))?
+            .into()),
         None => Ok(io::stdin().as_fd().try_clone_to_owned()?),
     }
 }
@@ -290,7 +328,10 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
     let hierarchies = Hierarchies::detect(want)?;
     let missing = hierarchies.missing();
     if !missing.is_empty() {
-        bail!("no cgroup controller {}; see `brig-sandbox doctor`", missing.join(", "));
+        bail!(
+            "no cgroup controller {}; see `brig-sandbox doctor`",
+            missing.join(", ")
+        );
     }
     Ok(Launcher {
         base: hierarchies.create_base()?,
@@ -299,7 +340,10 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
             memory_bytes: limits.memory_bytes.saturating_add(256 << 20),
             processes: u64::from(limits.processes) + 64,
         },
-        rootfs: RootfsSpec { mounts: Vec::new(), binds },
+        rootfs: RootfsSpec {
+            mounts: Vec::new(),
+            binds,
+        },
         policy_dir,
         off,
         warm: 0,
@@ -307,8 +351,15 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
 }
 
 fn job(args: &RunArgs, policy: String) -> Job {
-    let set = |key: &str| args.env.iter().any(|e| e.split_once('=').is_some_and(|(k, _)| k == key));
-    let defaults = DEFAULT_ENV.iter().filter(|(k, _)| !set(k)).map(|(k, v)| format!("{k}={v}"));
+    let set = |key: &str| {
+        args.env
+            .iter()
+            .any(|e| e.split_once('=').is_some_and(|(k, _)| k == key))
+    };
+    let defaults = DEFAULT_ENV
+        .iter()
+        .filter(|(k, _)| !set(k))
+        .map(|(k, v)| format!("{k}={v}"));
     Job {
         id: 1,
         policy,
@@ -334,7 +385,9 @@ struct Outputs {
 impl Outputs {
     fn open(args: &RunArgs) -> anyhow::Result<Self> {
         let create = |path: &Path| -> anyhow::Result<Box<dyn Write>> {
-            Ok(Box::new(File::create(path).with_context(|| path.display().to_string())?))
+            Ok(Box::new(
+                File::create(path).with_context(|| path.display().to_string())?,
+            ))
         };
         let report_on_stdout = args.report.as_deref() == Some(Path::new("-"));
         Ok(Self {
@@ -354,7 +407,9 @@ impl Outputs {
 /// Writes files that came back below the output directory. Their paths were checked, but what lies
 /// there already may hold links, so nothing existing is opened.
 fn bring_back(args: &RunArgs, execution: &Execution) -> anyhow::Result<()> {
-    let (Some(dir), Some(collected)) = (&args.output_dir, &execution.collected) else { return Ok(()) };
+    let (Some(dir), Some(collected)) = (&args.output_dir, &execution.collected) else {
+        return Ok(());
+    };
     for (path, content, executable) in archive::Reader::open(collected.try_clone()?)?.files()? {
         let target = dir.join(&path);
         if let Some(parent) = target.parent() {
@@ -363,12 +418,21 @@ fn bring_back(args: &RunArgs, execution: &Execution) -> anyhow::Result<()> {
         let _ = fs::remove_file(&target);
         let mut file = File::create_new(&target).with_context(|| target.display().to_string())?;
         file.write_all(&content)?;
-        file.set_permissions(fs::Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
+        file.set_permissions(fs::Permissions::from_mode(if executable {
+            0o755
+        } else {
+            0o644
+        }))?;
     }
     Ok(())
 }
 
-fn conclude(args: &RunArgs, execution: &Execution, limits: &Limits, off: Layers) -> anyhow::Result<u8> {
+fn conclude(
+    args: &RunArgs,
+    execution: &Execution,
+    limits: &Limits,
+    off: Layers,
+) -> anyhow::Result<u8> {
     let bytes = [execution.stdout_bytes, execution.stderr_bytes];
     if let Some(path) = &args.report {
         let json = serde_json::to_string(&Report::new(&execution.result, limits, bytes, off))?;

@@ -20,13 +20,17 @@ pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
         "ms" => scaled(number, 1),
         "" | "s" => scaled(number, 1000),
         "m" | "min" => scaled(number, 60_000),
-        _ => Err(format!("unknown unit {unit:?}; use ms, s or m, as in 1500ms or 1.5s")),
+        _ => Err(format!(
+            "unknown unit {unit:?}; use ms, s or m, as in 1500ms or 1.5s"
+        )),
     }
 }
 
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     (&text[..end], text[end..].trim())
 }
 
@@ -39,7 +43,11 @@ fn scaled(number: &str, factor: u64) -> Result<u64, String> {
     #[allow(clippy::cast_precision_loss)] // factors are small powers
     let scaled = value * factor as f64;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked right here
-    if (0.0..9e15).contains(&scaled) { Ok(scaled as u64) } else { Err(bad()) }
+    if (0.0..9e15).contains(&scaled) {
+        Ok(scaled as u64)
+    } else {
+        Err(bad())
+    }
 }
 
 #[cfg(test)]

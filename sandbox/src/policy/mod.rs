@@ -30,7 +30,10 @@ pub struct Policy {
 impl Policy {
     /// Whether it lets system call `name` through with any arguments.
     pub fn allows(&self, name: &str) -> bool {
-        self.seccomp.allow.iter().any(|r| r.when.is_empty() && r.syscalls.iter().any(|s| s == name))
+        self.seccomp
+            .allow
+            .iter()
+            .any(|r| r.when.is_empty() && r.syscalls.iter().any(|s| s == name))
     }
 }
 
@@ -138,7 +141,9 @@ impl TryFrom<String> for Action {
             "violation" => Ok(Self::Violation),
             other => match other.strip_prefix("errno:") {
                 Some(name) => errno_by_name(name).map(Self::Errno),
-                None => Err(format!("unknown action {other:?}; use \"violation\" or \"errno:NAME\"")),
+                None => Err(format!(
+                    "unknown action {other:?}; use \"violation\" or \"errno:NAME\""
+                )),
             },
         }
     }
@@ -190,12 +195,19 @@ pub struct ProfileError {
 impl ProfileError {
     /// An error about the whole of `file`.
     pub fn new(file: &str, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: None, message: message.into() }
+        Self {
+            file: file.to_owned(),
+            line: None,
+            message: message.into(),
+        }
     }
 }
 
 /// Parses `text` as TOML into `T`; errors carry file and line.
-pub fn parse_toml<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, ProfileError> {
+pub fn parse_toml<T: serde::de::DeserializeOwned>(
+    file: &str,
+    text: &str,
+) -> Result<T, ProfileError> {
     toml::from_str(text).map_err(|error| ProfileError {
         file: file.to_owned(),
         line: error.span().map(|span| line_of(text, span.start)),
@@ -204,15 +216,31 @@ pub fn parse_toml<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Res
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+    text.as_bytes()[..offset.min(text.len())]
+        .iter()
+        .filter(|b| **b == b'\n')
+        .count()
+        + 1
 }
 
 /// The policies built into the binary.
 const BUILT_IN: &[(&str, &str)] = &[
-    ("strict.toml", include_str!("../../../profiles/policies/strict.toml")),
-    ("default.toml", include_str!("../../../profiles/policies/default.toml")),
-    ("jvm.toml", include_str!("../../../profiles/policies/jvm.toml")),
-    ("compile.toml", include_str!("../../../profiles/policies/compile.toml")),
+    (
+        "strict.toml",
+        include_str!("../../../profiles/policies/strict.toml"),
+    ),
+    (
+        "default.toml",
+        include_str!("../../../profiles/policies/default.toml"),
+    ),
+    (
+        "jvm.toml",
+        include_str!("../../../profiles/policies/jvm.toml"),
+    ),
+    (
+        "compile.toml",
+        include_str!("../../../profiles/policies/compile.toml"),
+    ),
 ];
 
 /// All policies: the built-in ones, then those of `directory`, which replace built-in ones of the
@@ -232,10 +260,17 @@ pub fn load(directory: Option<&Path>) -> Result<BTreeMap<String, Policy>, Profil
 
 /// Every `*.toml` of `directory` with its content, in the order of their names.
 pub fn toml_files(directory: Option<&Path>) -> Result<Vec<(String, String)>, ProfileError> {
-    let Some(directory) = directory else { return Ok(Vec::new()) };
-    let fail = |path: &Path, e: std::io::Error| ProfileError::new(&path.to_string_lossy(), e.to_string());
+    let Some(directory) = directory else {
+        return Ok(Vec::new());
+    };
+    let fail =
+        |path: &Path, e: std::io::Error| ProfileError::new(&path.to_string_lossy(), e.to_string());
     let mut paths = std::fs::read_dir(directory)
-        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
+        .and_then(|entries| {
+            entries
+                .map(|e| e.map(|e| e.path()))
+                .collect::<Result<Vec<_>, _>>()
+        })
         .map_err(|e| fail(directory, e))?;
     paths.retain(|p| p.extension().is_some_and(|e| e == "toml"));
     paths.sort();
@@ -254,10 +289,21 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, ProfileError> {
     let bad = |message: String| ProfileError::new(file, message);
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if policy.name.is_empty() || !policy.name.chars().all(is_name) {
-        return Err(bad(format!("policy name {:?} is not of a-z, 0-9, '-' and '_'", policy.name)));
+        return Err(bad(format!(
+            "policy name {:?} is not of a-z, 0-9, '-' and '_'",
+            policy.name
+        )));
     }
     let paths = &policy.landlock;
-    for path in [&paths.read, &paths.read_execute, &paths.read_write_file, &paths.full].into_iter().flatten() {
+    for path in [
+        &paths.read,
+        &paths.read_execute,
+        &paths.read_write_file,
+        &paths.full,
+    ]
+    .into_iter()
+    .flatten()
+    {
         if !path.starts_with('/') {
             return Err(bad(format!("landlock path {path:?} is not absolute")));
         }

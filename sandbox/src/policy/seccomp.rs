@@ -11,7 +11,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::RawFd;
 
-use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use libseccomp::{
+    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
+};
 
 use super::{Action, Compare, Condition, Policy, errno_by_name};
 use crate::limits::Limits;
@@ -53,7 +55,12 @@ pub fn compile(policy: &Policy) -> Result<Program, CompileError> {
     }
     for rule in &seccomp.errno {
         let errno = errno_by_name(&rule.errno).map_err(CompileError::Rule)?;
-        builder.add(ScmpAction::Errno(errno), &rule.syscalls, &rule.when, &rule.reason)?;
+        builder.add(
+            ScmpAction::Errno(errno),
+            &rule.syscalls,
+            &rule.when,
+            &rule.reason,
+        )?;
     }
     for rule in &seccomp.violation {
         builder.add(ScmpAction::Notify, &rule.syscalls, &rule.when, &rule.reason)?;
@@ -76,7 +83,9 @@ impl Builder {
         reason: &str,
     ) -> Result<(), CompileError> {
         if reason.trim().is_empty() {
-            return Err(CompileError::Rule(format!("the rule for {names:?} gives no reason")));
+            return Err(CompileError::Rule(format!(
+                "the rule for {names:?} gives no reason"
+            )));
         }
         // libseccomp refuses rules that say what the default says.
         if action == self.default {
@@ -88,7 +97,8 @@ impl Builder {
             if conditions.is_empty() {
                 self.filter.add_rule_exact(action, syscall)?;
             } else {
-                self.filter.add_rule_conditional_exact(action, syscall, &conditions)?;
+                self.filter
+                    .add_rule_conditional_exact(action, syscall, &conditions)?;
             }
         }
         Ok(())
@@ -98,7 +108,14 @@ impl Builder {
     /// listener away, read its clocks, and execute the program.
     fn add_own_last_steps(&mut self, policy: &Policy) -> Result<(), CompileError> {
         let reason = "the engine's last steps before the program runs";
-        let on_fd = |fd: RawFd| vec![Condition { arg: 0, op: Compare::Eq, value: fd.into(), mask: None }];
+        let on_fd = |fd: RawFd| {
+            vec![Condition {
+                arg: 0,
+                op: Compare::Eq,
+                value: fd.into(),
+                mask: None,
+            }]
+        };
         let steps = [
             ("sendmsg", on_fd(LISTENER_SOCKET_FD)),
             ("fcntl", on_fd(LISTENER_SOCKET_FD)),
@@ -126,13 +143,24 @@ fn lookup(name: &str) -> Result<ScmpSyscall, CompileError> {
     ScmpSyscall::from_name(name)
         .ok()
         .filter(|s| s.as_raw_syscall() >= 0)
-        .ok_or_else(|| CompileError::Rule(format!("there is no system call {name:?} on this architecture")))
+        .ok_or_else(|| {
+            CompileError::Rule(format!(
+                "there is no system call {name:?} on this architecture"
+            ))
+        })
 }
 
 fn comparison(condition: &Condition) -> Result<ScmpArgCompare, CompileError> {
-    let Condition { arg, op, value, mask } = condition;
+    let Condition {
+        arg,
+        op,
+        value,
+        mask,
+    } = condition;
     if *arg > 5 {
-        return Err(CompileError::Rule(format!("system calls have arguments 0 to 5, not {arg}")));
+        return Err(CompileError::Rule(format!(
+            "system calls have arguments 0 to 5, not {arg}"
+        )));
     }
     let op = match (op, mask) {
         (Compare::MaskedEq, Some(mask)) => ScmpCompareOp::MaskedEqual(mask.cast_unsigned()),
@@ -157,8 +185,9 @@ fn export(filter: &ScmpFilterContext) -> Result<Program, CompileError> {
     file.seek(SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Program::from_bytes(&bytes)
-        .ok_or_else(|| CompileError::Rule(format!("the filter's {} bytes are no program", bytes.len())))
+    Program::from_bytes(&bytes).ok_or_else(|| {
+        CompileError::Rule(format!("the filter's {} bytes are no program", bytes.len()))
+    })
 }
 
 /// The name of a stopped call, as [`crate::report::Violation`] gives it.

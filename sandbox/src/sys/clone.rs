@@ -63,9 +63,8 @@ pub fn fork(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> io::Result<For
     // SAFETY: without CLONE_VM the child gets its own copy of this memory and stack, as with
     // fork(); callers are single-threaded, so no lock is held by a thread that the child lacks;
     // `args` and `pidfd` outlive the call, and the size passed is that of `args`.
-    let pid = check(unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())
-    })?;
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) })?;
     if pid == 0 {
         return Ok(Forked::Child);
     }

@@ -15,8 +15,15 @@ pub struct StringArray {
 impl StringArray {
     /// Takes the strings as they are.
     pub fn new(strings: Vec<CString>) -> Self {
-        let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
-        Self { pointers, _strings: strings }
+        let pointers = strings
+            .iter()
+            .map(|s| s.as_ptr())
+            .chain([ptr::null()])
+            .collect();
+        Self {
+            pointers,
+            _strings: strings,
+        }
     }
 }
 
@@ -24,7 +31,13 @@ impl StringArray {
 pub fn execve(path: &CStr, argv: &StringArray, envp: &StringArray) -> io::Error {
     // SAFETY: `path` is NUL-terminated; both arrays end with NULL and their strings live as long as
     // they do.
-    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
+    unsafe {
+        libc::execve(
+            path.as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+        )
+    };
     io::Error::last_os_error()
 }
 

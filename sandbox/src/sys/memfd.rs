@@ -11,7 +11,10 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// An empty, sealable memfd.
 pub fn create(name: &CStr) -> io::Result<OwnedFd> {
-    Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?)
+    Ok(memfd_create(
+        name,
+        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+    )?)
 }
 
 /// Makes the content immutable for everybody, this process included, and the seals final.

@@ -13,7 +13,11 @@ use std::io;
 
 /// Turns a system call's answer into a `Result`.
 fn check(answer: libc::c_long) -> io::Result<libc::c_long> {
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(answer)
+    }
 }
 
 /// The errno of `error`, if it has one.

@@ -69,7 +69,11 @@ pub fn signal_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
 /// For PID 1 of a pid namespace only, where "every" means every other process of that namespace.
 /// Refuses elsewhere.
 pub fn kill_all_others() -> io::Result<()> {
-    assert_eq!(std::process::id(), 1, "kill(-1) is for PID 1 of a pid namespace");
+    assert_eq!(
+        std::process::id(),
+        1,
+        "kill(-1) is for PID 1 of a pid namespace"
+    );
     // SAFETY: touches no memory.
     match check(unsafe { libc::kill(-1, libc::SIGKILL) }.into()) {
         // Nobody is left.
@@ -87,7 +91,10 @@ pub fn exit_now(code: i32) -> ! {
 
 /// Sets what `signal` does to `SIG_DFL` or `SIG_IGN`.
 pub fn reset_signal(signal: Signal, handler: SigHandler) -> io::Result<()> {
-    assert!(!matches!(handler, SigHandler::Handler(_) | SigHandler::SigAction(_)));
+    assert!(!matches!(
+        handler,
+        SigHandler::Handler(_) | SigHandler::SigAction(_)
+    ));
     // SAFETY: the default and ignoring run no code of this process (asserted above).
     unsafe { nix::sys::signal::signal(signal, handler) }?;
     Ok(())

@@ -12,7 +12,10 @@ pub struct Program(Vec<libc::sock_filter>);
 impl Program {
     /// Reads instructions from `bytes` as `seccomp_export_bpf(3)` writes them: 8 bytes each.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        if bytes.is_empty() || !bytes.len().is_multiple_of(8) || bytes.len() / 8 > usize::from(u16::MAX) {
+        if bytes.is_empty()
+            || !bytes.len().is_multiple_of(8)
+            || bytes.len() / 8 > usize::from(u16::MAX)
+        {
             return None;
         }
         let instruction = |b: &[u8]| libc::sock_filter {
@@ -74,11 +77,18 @@ pub fn next_stopped_call(listener: BorrowedFd<'_>) -> io::Result<StoppedCall> {
     // `notification`, which outlives the call.
     check(
         unsafe {
-            libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification)
+            libc::ioctl(
+                listener.as_raw_fd(),
+                SECCOMP_IOCTL_NOTIF_RECV,
+                &raw mut notification,
+            )
         }
         .into(),
     )?;
-    Ok(StoppedCall { arch: notification.data.arch, number: notification.data.nr })
+    Ok(StoppedCall {
+        arch: notification.data.arch,
+        number: notification.data.nr,
+    })
 }
 
 /// `SECCOMP_IOWR(0, struct seccomp_notif)` (linux/seccomp.h).

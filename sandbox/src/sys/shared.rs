@@ -38,7 +38,10 @@ const PAGE_BYTES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 impl Marks {
     /// A fresh page, all zero.
     pub fn new() -> io::Result<Self> {
-        let (prot, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
+        let (prot, flags) = (
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            MapFlags::MAP_SHARED,
+        );
         // SAFETY: a new anonymous mapping at an address of the kernel's choice overlaps nothing.
         let page = unsafe { mmap_anonymous(None, PAGE_BYTES, prot, flags) }?;
         Ok(Self { page: page.cast() })
@@ -67,7 +70,9 @@ impl Marks {
         for (to, value) in self.page().others.iter().zip(others) {
             to.store(value, Ordering::Relaxed);
         }
-        self.page().execve_at_ns.store(mark.execve_at_ns, Ordering::Release);
+        self.page()
+            .execve_at_ns
+            .store(mark.execve_at_ns, Ordering::Release);
     }
 
     /// What was noted; `None` while `execve` is still to come.

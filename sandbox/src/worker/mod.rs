@@ -99,7 +99,10 @@ impl Context {
     }
 
     fn shape(&self, policy: &str, off: Layers) -> Result<Shape, SandboxFault> {
-        Ok(Shape { proc: self.policy(policy)?.policy.proc, off: self.off | off })
+        Ok(Shape {
+            proc: self.policy(policy)?.policy.proc,
+            off: self.off | off,
+        })
     }
 }
 
@@ -108,8 +111,15 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
     assert_single_threaded();
     prctl::set_name(c"brig-worker").step("set the process name")?;
     let context = lock_in(settings)?;
-    let mut worker = Worker { pool: Pool::new(settings.warm), context, server };
-    let hello = FromWorker::Hello { version: protocol::VERSION, index: settings.index };
+    let mut worker = Worker {
+        pool: Pool::new(settings.warm),
+        context,
+        server,
+    };
+    let hello = FromWorker::Hello {
+        version: protocol::VERSION,
+        index: settings.index,
+    };
     worker.server.send(&hello, &[]).step("greet the server")?;
     while worker.serve_one()? {}
     Ok(())
@@ -123,12 +133,24 @@ fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
     capabilities::drop_all().step("drop the worker's capabilities")?;
     prctl::set_no_new_privs().step("set no_new_privs")?;
     trim_heap();
-    Ok(Context { uid: settings.uid, gid: settings.gid, policies, off: settings.off, group })
+    Ok(Context {
+        uid: settings.uid,
+        gid: settings.gid,
+        policies,
+        off: settings.off,
+        group,
+    })
 }
 
 fn compile_policies(settings: &Settings) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
-    let fault = |detail: String| SandboxFault { step: "load the policies".to_owned(), detail, errno: None, started: false };
-    let policies = policy::load(settings.policy_dir.as_deref()).map_err(|e| fault(e.to_string()))?;
+    let fault = |detail: String| SandboxFault {
+        step: "load the policies".to_owned(),
+        detail,
+        errno: None,
+        started: false,
+    };
+    let policies =
+        policy::load(settings.policy_dir.as_deref()).map_err(|e| fault(e.to_string()))?;
     policies
         .into_iter()
         .map(|(name, policy)| {
@@ -165,11 +187,17 @@ impl Worker {
                 // It came too late: the job had just ended.
                 Some((ToWorker::Stop { .. }, _)) => {}
                 Some((ToWorker::Execute(job), fds)) => {
-                    let job = ProgramJob { job: *job, probe: None };
+                    let job = ProgramJob {
+                        job: *job,
+                        probe: None,
+                    };
                     return self.execute(job, Layers::empty(), fds, pipes);
                 }
                 Some((ToWorker::Probe { job, probe, off }, fds)) => {
-                    let job = ProgramJob { job: *job, probe: Some(probe) };
+                    let job = ProgramJob {
+                        job: *job,
+                        probe: Some(probe),
+                    };
                     return self.execute(job, off, fds, pipes);
                 }
             }
@@ -187,9 +215,18 @@ impl Worker {
         for end in [&to_stdin, &from_stdout, &from_stderr] {
             nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        let ready = FromWorker::Ready { warm: self.pool.len() };
-        self.server.send(&ready, &[to_stdin.as_fd(), from_stdout.as_fd(), from_stderr.as_fd()])?;
-        Ok(Pipes { stdin, stdout, stderr })
+        let ready = FromWorker::Ready {
+            warm: self.pool.len(),
+        };
+        self.server.send(
+            &ready,
+            &[to_stdin.as_fd(), from_stdout.as_fd(), from_stderr.as_fd()],
+        )?;
+        Ok(Pipes {
+            stdin,
+            stdout,
+            stderr,
+        })
     }
 
     /// Fills the pool, one sandbox at a time, for as long as no message comes.
@@ -220,14 +257,30 @@ impl Worker {
         pipes: Pipes,
     ) -> Result<bool, SandboxFault> {
         let id = job.job.id;
-        let done = stage::execute(&self.context, &mut self.pool, &self.server, job, off, fds, pipes);
+        let done = stage::execute(
+            &self.context,
+            &mut self.pool,
+            &self.server,
+            job,
+            off,
+            fds,
+            pipes,
+        );
         let (result, archive, sandbox) = match done {
             Ok(stage::Done::ServerGone) => return Ok(false),
-            Ok(stage::Done::Finished { report, archive, sandbox }) => (Ok(report), archive, Some(sandbox)),
+            Ok(stage::Done::Finished {
+                report,
+                archive,
+                sandbox,
+            }) => (Ok(report), archive, Some(sandbox)),
             Err(fault) => (Err(fault), None, None),
         };
         let fds: Vec<_> = archive.iter().map(AsFd::as_fd).collect();
-        let finished = FromWorker::Finished { job: id, result, collected: archive.is_some() };
+        let finished = FromWorker::Finished {
+            job: id,
+            result,
+            collected: archive.is_some(),
+        };
         match self.server.send(&finished, &fds) {
             Err(e) if is_disconnected(&e) => return Ok(false),
             answer => answer.step("report to the server")?,

@@ -30,7 +30,12 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(per_shape: u32) -> Self {
-        Self { per_shape, shapes: VecDeque::new(), warm: Vec::new(), made: 0 }
+        Self {
+            per_shape,
+            shapes: VecDeque::new(),
+            warm: Vec::new(),
+            made: 0,
+        }
     }
 
     /// Sandboxes waiting.
@@ -41,7 +46,10 @@ impl Pool {
     /// The shape of which there are too few.
     pub(super) fn wanted(&mut self, context: &Context) -> Option<Shape> {
         if self.shapes.is_empty() {
-            self.shapes.push_back(Shape { proc: FIRST_SHAPE, off: context.off });
+            self.shapes.push_back(Shape {
+                proc: FIRST_SHAPE,
+                off: context.off,
+            });
         }
         let lacks = |shape: &&Shape| {
             let have = self.warm.iter().filter(|s| s.shape == **shape).count();
@@ -58,7 +66,11 @@ impl Pool {
     }
 
     /// Takes a sandbox of `shape`, and whether it was waiting.
-    pub(super) fn take(&mut self, context: &Context, shape: Shape) -> Result<(Sandbox, bool), SandboxFault> {
+    pub(super) fn take(
+        &mut self,
+        context: &Context,
+        shape: Shape,
+    ) -> Result<(Sandbox, bool), SandboxFault> {
         self.remember(context, shape)?;
         match self.warm.iter().position(|s| s.shape == shape) {
             Some(i) => Ok((self.warm.remove(i), true)),
@@ -83,7 +95,8 @@ impl Pool {
             self.shapes.pop_front();
         }
         let shapes = &self.shapes;
-        let (keep, drop): (Vec<_>, Vec<_>) = self.warm.drain(..).partition(|s| shapes.contains(&s.shape));
+        let (keep, drop): (Vec<_>, Vec<_>) =
+            self.warm.drain(..).partition(|s| shapes.contains(&s.shape));
         self.warm = keep;
         drop.into_iter().try_for_each(Sandbox::destroy)
     }

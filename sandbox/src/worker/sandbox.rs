@@ -35,11 +35,25 @@ const EXIT_BOUND: Duration = Duration::from_secs(20);
 impl Sandbox {
     /// Makes a sandbox called `name`. Init does its part of the work after this returns; if that
     /// fails, it says so on `init`.
-    pub(super) fn create(context: &Context, shape: Shape, name: &str) -> Result<Self, SandboxFault> {
-        let leaf = context.group.create_leaf(name).step("make the sandbox's cgroup")?;
+    pub(super) fn create(
+        context: &Context,
+        shape: Shape,
+        name: &str,
+    ) -> Result<Self, SandboxFault> {
+        let leaf = context
+            .group
+            .create_leaf(name)
+            .step("make the sandbox's cgroup")?;
         let made = Self::fork_init(context, shape, leaf.as_ref());
         match made {
-            Ok((init, jobs, marks, pidfd)) => Ok(Self { shape, leaf, init, jobs, marks, pidfd }),
+            Ok((init, jobs, marks, pidfd)) => Ok(Self {
+                shape,
+                leaf,
+                init,
+                jobs,
+                marks,
+                pidfd,
+            }),
             Err(fault) => {
                 let _ = leaf.remove();
                 Err(fault)
@@ -59,7 +73,14 @@ impl Sandbox {
         match fork(namespaces(shape.off), None).step("clone3 into fresh namespaces")? {
             Forked::Parent { pidfd, .. } => Ok((init, jobs, marks, pidfd)),
             Forked::Child => {
-                let birth = Birth { context, shape, entry, worker: &inits_end, jobs: &programs_end, marks: &marks };
+                let birth = Birth {
+                    context,
+                    shape,
+                    entry,
+                    worker: &inits_end,
+                    jobs: &programs_end,
+                    marks: &marks,
+                };
                 init::run(&birth)
             }
         }

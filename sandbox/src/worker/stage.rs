@@ -58,7 +58,16 @@ pub(super) fn execute(
     let shape = context.shape(&message.job.policy, off)?;
     let (sandbox, warm) = pool.take(context, shape)?;
     let job = message.job.clone();
-    let mut stage = Stage { sandbox, job, server, received, warm, stop: None, mark: None, announced: false };
+    let mut stage = Stage {
+        sandbox,
+        job,
+        server,
+        received,
+        warm,
+        stop: None,
+        mark: None,
+        announced: false,
+    };
     match stage.run(&message, fds, pipes) {
         Ok(Some(ended)) => {
             let report = stage.report(&ended)?;
@@ -107,8 +116,16 @@ struct Ready {
 
 impl Stage<'_> {
     /// Gives out the job and watches until the program has ended. `None`: the server is gone.
-    fn run(&mut self, message: &ProgramJob, fds: Vec<OwnedFd>, pipes: Pipes) -> Result<Option<Ended>, SandboxFault> {
-        self.sandbox.leaf.apply(&self.job.limits, self.sandbox.shape.off).step("set the cgroup's limits")?;
+    fn run(
+        &mut self,
+        message: &ProgramJob,
+        fds: Vec<OwnedFd>,
+        pipes: Pipes,
+    ) -> Result<Option<Ended>, SandboxFault> {
+        self.sandbox
+            .leaf
+            .apply(&self.job.limits, self.sandbox.shape.off)
+            .step("set the cgroup's limits")?;
         self.hand_over(message, fds, pipes)?;
         loop {
             let timeout = self.look()?;
@@ -130,9 +147,18 @@ impl Stage<'_> {
 
     /// Sends the job with its descriptors. What the pipes and archives are known by here is closed on
     /// return: the program's process has the only copies.
-    fn hand_over(&self, message: &ProgramJob, fds: Vec<OwnedFd>, pipes: Pipes) -> Result<(), SandboxFault> {
+    fn hand_over(
+        &self,
+        message: &ProgramJob,
+        fds: Vec<OwnedFd>,
+        pipes: Pipes,
+    ) -> Result<(), SandboxFault> {
         let archives = usize::from(self.job.archives);
-        let stdin = if self.job.stdin_attached { fds.get(archives) } else { Some(&pipes.stdin) };
+        let stdin = if self.job.stdin_attached {
+            fds.get(archives)
+        } else {
+            Some(&pipes.stdin)
+        };
         let (Some(stdin), true) = (stdin, fds.len() >= archives) else {
             return Err(SandboxFault {
                 step: "receive the job".to_owned(),
@@ -176,7 +202,13 @@ impl Stage<'_> {
             None if off.contains(Layers::CPU_TIME_LIMIT) => MAX_LOOK,
             None => return self.stop(Stop::CpuTime),
         };
-        if self.sandbox.leaf.oom_kills().step("read the cgroup's memory events")? > Some(0) {
+        if self
+            .sandbox
+            .leaf
+            .oom_kills()
+            .step("read the cgroup's memory events")?
+            > Some(0)
+        {
             return self.stop(Stop::Memory);
         }
         Ok(wall_left.min(cpu_left).clamp(MIN_LOOK, MAX_LOOK))
@@ -185,15 +217,23 @@ impl Stage<'_> {
     fn wall_left(&self, mark: &Mark) -> Result<Option<Duration>, SandboxFault> {
         let now = crate::init::now_ns().step("read the clock")?;
         let end = mark.execve_at_ns + self.job.limits.wall_time_ms * 1_000_000;
-        Ok(end.checked_sub(now).filter(|left| *left > 0).map(Duration::from_nanos))
+        Ok(end
+            .checked_sub(now)
+            .filter(|left| *left > 0)
+            .map(Duration::from_nanos))
     }
 
     /// How long the program can at most go on before it may have used up its CPU time.
     fn cpu_left(&self, mark: &Mark) -> Result<Option<Duration>, SandboxFault> {
-        let Some(used) = self.sandbox.leaf.cpu_ns().step("read the CPU time")? else { return Ok(Some(MAX_LOOK)) };
+        let Some(used) = self.sandbox.leaf.cpu_ns().step("read the CPU time")? else {
+            return Ok(Some(MAX_LOOK));
+        };
         let limit = self.job.limits.cpu_time_ms * 1_000_000 + mark.setup_cpu_ns;
         let online = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        Ok(limit.checked_sub(used).filter(|left| *left > 0).map(|left| Duration::from_nanos(left / online)))
+        Ok(limit
+            .checked_sub(used)
+            .filter(|left| *left > 0)
+            .map(|left| Duration::from_nanos(left / online)))
     }
 
     fn stop(&mut self, why: Stop) -> Result<Duration, SandboxFault> {
@@ -226,15 +266,30 @@ impl Stage<'_> {
             fds.push(PollFd::new(self.sandbox.jobs.as_fd(), PollFlags::POLLIN));
         }
         match ppoll(&mut fds, Some(timeout.into()), None) {
-            Err(nix::errno::Errno::EINTR) => return Ok(Ready { server: false, init: false, jobs: false }),
+            Err(nix::errno::Errno::EINTR) => {
+                return Ok(Ready {
+                    server: false,
+                    init: false,
+                    jobs: false,
+                });
+            }
             answer => answer.step("watch the program")?,
         };
         let ready = |i: usize| fds.get(i).and_then(PollFd::any).unwrap_or(false);
-        Ok(Ready { server: ready(0), init: ready(1), jobs: ready(2) })
+        Ok(Ready {
+            server: ready(0),
+            init: ready(1),
+            jobs: ready(2),
+        })
     }
 
     fn on_init(&mut self) -> Result<Option<Ended>, SandboxFault> {
-        match self.sandbox.init.recv::<FromInit>().step("hear from init")? {
+        match self
+            .sandbox
+            .init
+            .recv::<FromInit>()
+            .step("hear from init")?
+        {
             Some((FromInit::Ended(ended), _)) => Ok(Some(ended)),
             Some((FromInit::Failed(fault), _)) => Err(fault),
             Some((FromInit::Collected { .. }, _)) => Ok(None),
@@ -252,7 +307,10 @@ impl Stage<'_> {
         self.announced = true;
         self.mark = self.sandbox.marks.get();
         if self.mark.is_some() {
-            match self.server.send(&FromWorker::Started { job: self.job.id }, &[]) {
+            match self
+                .server
+                .send(&FromWorker::Started { job: self.job.id }, &[])
+            {
                 // Noticed where the server's messages are read.
                 Err(e) if super::is_disconnected(&e) => {}
                 answer => answer.step("tell the server that the program runs")?,
@@ -263,7 +321,11 @@ impl Stage<'_> {
 
     /// `false`: the server is gone.
     fn on_server(&mut self) -> Result<bool, SandboxFault> {
-        match self.server.recv::<ToWorker>().step("hear from the server")? {
+        match self
+            .server
+            .recv::<ToWorker>()
+            .step("hear from the server")?
+        {
             None => Ok(false),
             Some((ToWorker::Stop { job, reason }, _)) if job == self.job.id => {
                 self.stop(Stop::Asked(reason)).map(|_| true)
@@ -280,7 +342,11 @@ impl Stage<'_> {
     }
 
     fn report(&self, ended: &Ended) -> Result<StageReport, SandboxFault> {
-        let counters = self.sandbox.leaf.counters().step("read the cgroup's counters")?;
+        let counters = self
+            .sandbox
+            .leaf
+            .counters()
+            .step("read the cgroup's counters")?;
         let Some(mark) = self.mark else {
             return self.report_without_execve(ended, &counters);
         };
@@ -300,14 +366,21 @@ impl Stage<'_> {
 
     /// The process was killed before it became the program: for memory, while it wrote the job's
     /// files, or because the caller lost interest.
-    fn report_without_execve(&self, ended: &Ended, counters: &Counters) -> Result<StageReport, SandboxFault> {
+    fn report_without_execve(
+        &self,
+        ended: &Ended,
+        counters: &Counters,
+    ) -> Result<StageReport, SandboxFault> {
         let outcome = match self.stop {
             Some((Stop::Asked(StopReason::Cancelled), _)) => Outcome::Cancelled,
             _ if counters.oom_kills > Some(0) => Outcome::MemoryLimit,
             _ => {
                 return Err(SandboxFault {
                     step: "start the program".to_owned(),
-                    detail: format!("its process ended early: {:?} {:?}", ended.exit_code, ended.signal),
+                    detail: format!(
+                        "its process ended early: {:?} {:?}",
+                        ended.exit_code, ended.signal
+                    ),
                     errno: None,
                     started: false,
                 });
@@ -319,7 +392,11 @@ impl Stage<'_> {
             exit_code: None,
             signal: ended.signal,
             violation: None,
-            usage: Usage { memory_peak_bytes: counters.memory_peak_bytes, oom_kills: counters.oom_kills, ..Usage::default() },
+            usage: Usage {
+                memory_peak_bytes: counters.memory_peak_bytes,
+                oom_kills: counters.oom_kills,
+                ..Usage::default()
+            },
             setup_us: u64::try_from(setup.as_micros()).unwrap_or(u64::MAX),
             warm: self.warm,
             collect_error: None,
@@ -356,7 +433,9 @@ impl Stage<'_> {
 
     fn setup_us(&self, mark: &Mark) -> u64 {
         let since_received = u64::try_from(self.received.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let since_execve = crate::init::now_ns().unwrap_or(0).saturating_sub(mark.execve_at_ns);
+        let since_execve = crate::init::now_ns()
+            .unwrap_or(0)
+            .saturating_sub(mark.execve_at_ns);
         since_received.saturating_sub(since_execve) / 1000
     }
 
@@ -373,12 +452,17 @@ impl Stage<'_> {
                 Err(why) => report.collect_error = Some(why),
             }
         }
-        Ok(Done::Finished { report, archive, sandbox: self.sandbox })
+        Ok(Done::Finished {
+            report,
+            archive,
+            sandbox: self.sandbox,
+        })
     }
 
     fn collect(&self, what: Collect) -> Result<Result<OwnedFd, String>, SandboxFault> {
         let init = &self.sandbox.init;
-        init.send(&ToInit::Collect(what), &[]).step("ask init for files")?;
+        init.send(&ToInit::Collect(what), &[])
+            .step("ask init for files")?;
         let mut fds = [PollFd::new(init.as_fd(), PollFlags::POLLIN)];
         let bound = PollTimeout::try_from(COLLECT_BOUND).unwrap_or(PollTimeout::MAX);
         if nix::poll::poll(&mut fds, bound).step("wait for files")? == 0 {
@@ -401,7 +485,9 @@ impl Stage<'_> {
 
 fn violation(ended: &Ended) -> Option<Violation> {
     let (arch, number) = ended.violation?;
-    Some(Violation { syscall: call_name(&StoppedCall { arch, number }) })
+    Some(Violation {
+        syscall: call_name(&StoppedCall { arch, number }),
+    })
 }
 
 /// The program's own part of what was counted: what its process used before `execve` is ours.
@@ -432,9 +518,15 @@ fn usage(counters: &Counters, ended: &Ended, mark: &Mark) -> Usage {
 /// estimate, which for short programs is better taken from getrusage(2).
 fn cpu_split(counters: &Counters, all: &Resources, mark: &Mark) -> (Option<u64>, Option<u64>) {
     let before = &mark.resources;
-    let Some(total_ns) = counters.cpu_ns.map(|ns| ns.saturating_sub(mark.setup_cpu_ns)) else {
+    let Some(total_ns) = counters
+        .cpu_ns
+        .map(|ns| ns.saturating_sub(mark.setup_cpu_ns))
+    else {
         let own = |a: u64, b: u64| Some(a.saturating_sub(b));
-        return (own(all.cpu_user_us, before.cpu_user_us), own(all.cpu_system_us, before.cpu_system_us));
+        return (
+            own(all.cpu_user_us, before.cpu_user_us),
+            own(all.cpu_system_us, before.cpu_system_us),
+        );
     };
     let total = total_ns / 1000;
     let (user, system) = match (counters.user_ns, counters.system_ns) {

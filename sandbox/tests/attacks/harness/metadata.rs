@@ -1,0 +1,227 @@
+//! What the comment at the top of an attack says.
+//!
+//! The comment is made of lines `// key: value` (C) or `# key: value` (shell, Python); a line
+//! without a known `key:` continues the value before it. Keys, of which `stopped-by` may be
+//! repeated and only `attack` and `stopped-by` are needed:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `attack` | what it tries, in a sentence |
+//! | `policy` | the policy it runs under; `default` if not given |
+//! | `stopped-by` | `LAYER = EXPECTATION`: with only this layer on, of those listed, this happens. `sandbox` stands for what no single layer does: namespaces, ids, mounts |
+//! | `without` | layers off in every run, because they would stop the attack before its layer does |
+//! | `run` | further flags for `brig-sandbox run` |
+//! | `args` | arguments of the attack; see [`crate::fixtures`] for what `{name}` can stand for |
+//! | `cflags` | flags for gcc in addition; `-static` is a default |
+//! | `stdin` | `file`: a regular file, which natively everybody may write |
+//! | `setuid` | `yes`: the program is owned by root and set-uid, in a directory mounted at `/mnt` |
+//! | `inherit` | `yes`: `brig-sandbox` itself is started with a descriptor of a secret file open |
+//! | `collect` | a pattern of files to bring back |
+//! | `collected` | names of those that may come back; nothing if not given |
+//! | `control` | `without` (the default): all listed layers off; `native`: on the bare host, as the user who runs the tests; `native-user`: likewise, as an ordinary user; `flags ...`: in the sandbox with these flags in addition; `args ...`: in the sandbox with these arguments |
+//! | `control-expect` | what happens in the control; `succeeded` if not given (`denied` with `args`) |
+//! | `control-collected` | names of files that come back then |
+//!
+//! Expectations: `denied`, `succeeded`, `violation CALL`, `signal NAME`, `left-over` (a process is
+//! still there afterwards), or an outcome of the report such as `memory_limit`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::run::{Case, Place};
+
+/// Stands for no single layer.
+pub const SANDBOX: &str = "sandbox";
+
+/// One attack, as its file says it.
+#[derive(Clone, Debug)]
+pub struct Attack {
+    pub file: PathBuf,
+    pub policy: String,
+    pub stopped_by: Vec<Stop>,
+    pub without: Vec<String>,
+    pub flags: Vec<String>,
+    pub args: Vec<String>,
+    pub cflags: Vec<String>,
+    pub stdin_file: bool,
+    pub setuid: bool,
+    pub inherit: bool,
+    pub collect: Option<String>,
+    pub collected: Vec<String>,
+    pub control: Control,
+    pub control_expect: Option<Expectation>,
+    pub control_collected: Vec<String>,
+}
+
+/// One layer that stops an attack.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    pub layer: String,
+    pub expect: Expectation,
+}
+
+/// Where an attack succeeds.
+#[derive(Clone, Debug)]
+pub enum Control {
+    Without,
+    Native,
+    NativeUser,
+    Flags(Vec<String>),
+    Args(Vec<String>),
+}
+
+/// How an attack must end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expectation {
+    Denied,
+    Succeeded,
+    LeftOver,
+    Violation(String),
+    Signal(String),
+    Outcome(String),
+}
+
+impl Expectation {
+    fn parse(text: &str) -> Self {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words.as_slice() {
+            ["denied"] => Self::Denied,
+            ["succeeded"] => Self::Succeeded,
+            ["left-over"] => Self::LeftOver,
+            ["violation", call] => Self::Violation((*call).to_owned()),
+            ["signal", name] => Self::Signal((*name).to_owned()),
+            _ => Self::Outcome(text.trim().to_owned()),
+        }
+    }
+}
+
+impl Attack {
+    /// Reads the comment at the top of `file`.
+    pub fn parse(file: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let mut attack = Self {
+            file: file.to_owned(),
+            policy: "default".to_owned(),
+            stopped_by: Vec::new(),
+            without: Vec::new(),
+            flags: Vec::new(),
+            args: Vec::new(),
+            cflags: Vec::new(),
+            stdin_file: false,
+            setuid: false,
+            inherit: false,
+            collect: None,
+            collected: Vec::new(),
+            control: Control::Without,
+            control_expect: None,
+            control_collected: Vec::new(),
+        };
+        for (key, value) in entries(&text) {
+            attack
+                .set(&key, &value)
+                .map_err(|e| format!("{}: {key}: {e}", file.display()))?;
+        }
+        if attack.stopped_by.is_empty() {
+            return Err(format!("{}: no `stopped-by`", file.display()));
+        }
+        Ok(attack)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let words = || {
+            value
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        match key {
+            "attack" => {}
+            "policy" => value.clone_into(&mut self.policy),
+            "stopped-by" => {
+                let (layer, expect) = value
+                    .split_once('=')
+                    .ok_or("expected LAYER = EXPECTATION")?;
+                let expect = Expectation::parse(expect);
+                self.stopped_by.push(Stop {
+                    layer: layer.trim().to_owned(),
+                    expect,
+                });
+            }
+            "without" => self.without = words(),
+            "run" => self.flags = words(),
+            "args" => self.args = words(),
+            "cflags" => self.cflags = words(),
+            "stdin" => self.stdin_file = value == "file",
+            "setuid" => self.setuid = value == "yes",
+            "inherit" => self.inherit = value == "yes",
+            "collect" => self.collect = Some(value.to_owned()),
+            "collected" => self.collected = words(),
+            "control-collected" => self.control_collected = words(),
+            "control-expect" => self.control_expect = Some(Expectation::parse(value)),
+            "control" => {
+                let mut words = words();
+                let kind = if words.is_empty() {
+                    String::new()
+                } else {
+                    words.remove(0)
+                };
+                self.control = match kind.as_str() {
+                    "without" => Control::Without,
+                    "native" => Control::Native,
+                    "native-user" => Control::NativeUser,
+                    "flags" => Control::Flags(words),
+                    "args" => Control::Args(words),
+                    other => return Err(format!("unknown control {other:?}")),
+                };
+            }
+            _ => unreachable!("entries() gives known keys only"),
+        }
+        Ok(())
+    }
+
+    /// A run of this attack as it is in the tests of its layers.
+    pub fn case(&self, place: Place, expect: Expectation) -> Case {
+        Case {
+            place,
+            expect,
+            flags: self.flags.clone(),
+            args: self.args.clone(),
+            collected: self.collected.clone(),
+        }
+    }
+}
+
+const KEYS: &[&str] = &[
+    "attack",
+    "policy",
+    "stopped-by",
+    "without",
+    "run",
+    "args",
+    "cflags",
+    "stdin",
+    "setuid",
+    "inherit",
+    "collect",
+    "collected",
+    "control",
+    "control-expect",
+    "control-collected",
+];
+
+/// The keys and values of the comment at the top of `text`.
+fn entries(text: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in text.lines().skip_while(|l| l.starts_with("#!")) {
+        let Some(line) = line.strip_prefix("// ").or_else(|| line.strip_prefix("# ")) else {
+            break;
+        };
+        let entry = line.split_once(':').filter(|(key, _)| KEYS.contains(key));
+        match (entry, found.last_mut()) {
+            (Some((key, value)), _) => found.push((key.to_owned(), value.trim().to_owned())),
+            (None, Some((_, value))) => *value = format!("{value} {}", line.trim()),
+            (None, None) => break,
+        }
+    }
+    found
+}
