@@ -305,7 +305,8 @@ pub fn remedy_for_fault(fault: &SandboxFault) -> &'static str {
     }
 }
 
-fn remedy(layer: Layers) -> &'static str {
+/// What an operator can do about `layer` not being enforced.
+pub fn remedy(layer: Layers) -> &'static str {
     match layer {
         Layers::SECCOMP => "use a kernel with CONFIG_SECCOMP_FILTER, 5.5 or later",
         Layers::LANDLOCK => {

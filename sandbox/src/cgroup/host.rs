@@ -1,8 +1,8 @@
 //! Finding the hierarchies, and the part of the tree that the supervisor owns.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::{Version, WorkerPaths};
@@ -304,9 +304,12 @@ impl Base {
             let _ = fs::write(main.join("cpu.weight"), "10000");
             owned.extend([main.clone(), main.join("cgroup.procs")]);
         }
-        owned
-            .into_iter()
-            .try_for_each(|path| chown(&path, Some(uid), Some(uid)).map_err(io_at(&path)))
+        owned.into_iter().try_for_each(|path| {
+            chown(&path, Some(uid), None).map_err(io_at(&path))?;
+            // The group stays the supervisor's, which gives up overriding permissions.
+            let mode = if path.is_dir() { 0o775 } else { 0o664 };
+            fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(io_at(&path))
+        })
     }
 
     /// Moves process `pid` into the group that worker processes live in.

@@ -1,0 +1,86 @@
+//! How the server process begins: `brig __server <control fd> <configuration fd>`, started by the
+//! supervisor as a user of its own, without capabilities.
+
+use std::fs::File;
+use std::os::fd::RawFd;
+use std::path::Path;
+
+use anyhow::Context;
+use brig_sandbox::capabilities;
+use brig_sandbox::sys::open::inherited;
+use brig_sandbox::wire::Channel;
+use landlock::{
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+};
+
+use crate::config::ServerConfig;
+
+/// First argument of a process that is to be the server.
+pub const SERVER_COMMAND: &str = "__server";
+
+/// If this process was started to be the server, is it and returns its exit code.
+pub fn main() -> Option<i32> {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() != Some(SERVER_COMMAND) {
+        return None;
+    }
+    let number = |arg: Option<String>| arg.and_then(|a| a.parse::<RawFd>().ok());
+    let (Some(control), Some(config)) = (number(args.next()), number(args.next())) else {
+        eprintln!("brig server: {SERVER_COMMAND} is not for use by hand");
+        return Some(2);
+    };
+    match run(control, config) {
+        Ok(()) => Some(0),
+        Err(error) => {
+            eprintln!("brig server: {error:#}");
+            Some(1)
+        }
+    }
+}
+
+fn run(control: RawFd, config: RawFd) -> anyhow::Result<()> {
+    let config: ServerConfig = serde_json::from_reader(File::from(inherited(config)?))
+        .context("reading the configuration from the supervisor")?;
+    let control = Channel::from(inherited(control)?);
+    anyhow::ensure!(
+        config.host.rootless || capabilities::has_none()?,
+        "the server was started with capabilities"
+    );
+    restrict_files(&config).context("restricting the server's files")?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?
+        .block_on(crate::serve(config, control))
+}
+
+/// Lets the server read its profiles and what any program needs, and nothing else of the host; it
+/// has no files to write.
+fn restrict_files(config: &ServerConfig) -> anyhow::Result<()> {
+    const NEWEST: ABI = ABI::V5;
+    let read = AccessFs::from_read(NEWEST);
+    // The service's own memfds are reopened through /proc/self/fd; time zones and name services.
+    let mut paths: Vec<&Path> = ["/proc", "/usr", "/lib", "/lib64", "/etc", "/dev/null", "/dev/urandom"]
+        .into_iter()
+        .map(Path::new)
+        .collect();
+    paths.extend(config.config.profiles.as_deref());
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .create()?;
+    for path in paths {
+        if let Ok(fd) = PathFd::new(path) {
+            let access: BitFlags<AccessFs> =
+                if path.is_dir() { read } else { AccessFs::ReadFile | AccessFs::WriteFile };
+            rules = rules.add_rule(PathBeneath::new(fd, access))?;
+        }
+    }
+    let status = rules.restrict_self()?;
+    anyhow::ensure!(
+        status.ruleset != RulesetStatus::NotEnforced || config.degraded.iter().any(|l| l == "landlock"),
+        "the kernel has no Landlock; --allow-degraded landlock starts without"
+    );
+    Ok(())
+}

@@ -1,0 +1,423 @@
+//! The supervisor: the small parent of server and workers.
+//!
+//! Theory of operation. `brig serve` checks configuration and profiles, proves with a worker of its
+//! own that every layer of isolation holds ([`selfcheck`]), gives up what it will not need, and
+//! starts one server and N workers: processes that execute this same binary, each as a user of its
+//! own when Brig was started as root. It hands the server one end of every worker's socket. Then
+//! it only waits (poll on pidfds and signals): a worker that ends is started anew and announced to
+//! the server; a server that ends takes all workers with it, and everything is started anew; SIGTERM
+//! or SIGINT is passed to the server, which drains, and then all ends. SIGHUP is passed on.
+//!
+//! It reads no request and parses nothing that comes from outside; it has a single thread. Should it
+//! be killed, its children die with it (PR_SET_PDEATHSIG).
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use brig_sandbox::capabilities;
+use brig_sandbox::cgroup::Version;
+use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
+use brig_sandbox::client::Client;
+use brig_sandbox::init::keep_only;
+use brig_sandbox::layers::Layers;
+use brig_sandbox::policy;
+use brig_sandbox::protocol::Control;
+use brig_sandbox::rootfs::RootfsSpec;
+use brig_sandbox::selfcheck::{self, Finding};
+use brig_sandbox::spawn::{DEFAULT_UID_BASE, Identity, Launcher, MAX_WORKERS, WorkerProcess};
+use brig_sandbox::sys::clone::{Forked, fork};
+use brig_sandbox::sys::exec::{StringArray, execve};
+use brig_sandbox::sys::memfd;
+use brig_sandbox::sys::process::{exit_now, reap_pidfd, signal_pidfd};
+use brig_sandbox::wire::Channel;
+use caps::Capability;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{Gid, Uid, dup2_stdin, setgroups, setresgid, setresuid};
+
+use crate::config::{Config, Host, Layer, ServeArgs, ServerConfig};
+use crate::language::Registry;
+use crate::server_process::SERVER_COMMAND;
+
+/// What a restart of a child needs, and nothing else (capabilities(7)).
+const KEPT: [Capability; 5] = [
+    Capability::CAP_SETUID,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETPCAP,
+    Capability::CAP_CHOWN,
+    Capability::CAP_KILL,
+];
+/// Memory of a worker's group beyond what its program may use: the worker, its inits, and files on
+/// their way in and out.
+const WORKER_OVERHEAD_BYTES: u64 = 512 << 20;
+/// Processes of a worker's group beyond those of its program.
+const WORKER_OVERHEAD_PROCESSES: u64 = 64;
+/// Beyond the drain time, before a server that does not end is killed.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+/// Before the next try, when children end as soon as they start.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// A child that lived this long started well.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// Is the supervisor, until a signal ends the service.
+pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let config = args.load()?;
+    let signals = take_signals()?;
+    let workers = config.worker_count().get();
+    if workers > MAX_WORKERS {
+        bail!("{workers} workers are more than {MAX_WORKERS}");
+    }
+    let (launcher, server_config) = prepare(&config)?;
+    if launcher.identity != Identity::Shared {
+        capabilities::keep_only(&KEPT).context("giving up capabilities")?;
+    }
+    let mut supervisor = Supervisor {
+        launcher,
+        server_config,
+        signals,
+        server: None,
+        workers: (0..workers).map(|_| None).collect(),
+        backoff: Backoff::default(),
+        ending: None,
+    };
+    let result = supervisor.watch();
+    supervisor.kill_all();
+    result
+}
+
+fn take_signals() -> anyhow::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        mask.add(signal);
+    }
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+/// Checks everything that can be wrong, before anything is started.
+fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
+    let allowed = allowed_to_degrade(config)?;
+    let policies = policy::load(config.policies_dir()?.as_deref())?;
+    let languages = Registry::load(config.languages_dir()?.as_deref(), &policies)?;
+    let hierarchies = Hierarchies::detect(None)?;
+    let missing = selfcheck::layers_of_controllers(&hierarchies.missing());
+    refuse(missing - allowed, &[])?;
+    let (memory_bytes, processes) = most_of_all(&languages);
+    let mut launcher = Launcher {
+        base: hierarchies.create_base()?,
+        identity: Identity::detect(DEFAULT_UID_BASE),
+        caps: WorkerCaps {
+            memory_bytes: memory_bytes + WORKER_OVERHEAD_BYTES,
+            processes: processes + WORKER_OVERHEAD_PROCESSES,
+        },
+        rootfs: RootfsSpec { mounts: languages.mounts(), binds: Vec::new() },
+        policy_dir: config.policies_dir()?,
+        off: missing,
+        warm: 1,
+    };
+    let findings = check(&launcher, missing)?;
+    let failed = selfcheck::failed(&findings);
+    refuse(failed - allowed, &findings)?;
+    launcher.off = failed;
+    let server_config = ServerConfig {
+        config: config.clone(),
+        host: host(&launcher)?,
+        layers: findings.iter().map(layer).collect(),
+        degraded: failed.names().into_iter().map(str::to_owned).collect(),
+    };
+    Ok((launcher, server_config))
+}
+
+/// The most memory and processes that any language may have.
+fn most_of_all(languages: &Registry) -> (u64, u64) {
+    let maxima = languages.all().iter().flat_map(|l| [l.run_maxima(), l.compile_maxima()]);
+    maxima.fold((0, 0), |(memory, processes), m| {
+        (memory.max(m.memory_bytes), processes.max(m.processes.into()))
+    })
+}
+
+fn allowed_to_degrade(config: &Config) -> anyhow::Result<Layers> {
+    let mut allowed = Layers::empty();
+    for name in &config.allow_degraded {
+        let layer = Layers::by_name(name).map_err(anyhow::Error::msg)?;
+        if !Layers::DEGRADABLE.contains(layer) {
+            let names = Layers::DEGRADABLE.names().join(", ");
+            bail!("a sandbox cannot do without the layer {name}; --allow-degraded takes {names}");
+        }
+        allowed |= layer;
+    }
+    Ok(allowed)
+}
+
+/// Refuses to start because of `layers`, if there are any.
+fn refuse(layers: Layers, findings: &[Finding]) -> anyhow::Result<()> {
+    if layers.is_empty() {
+        return Ok(());
+    }
+    let mut text = String::from("this host does not enforce every layer of isolation:");
+    for (layer, name, does) in layers.described() {
+        let found = findings.iter().find(|f| f.layer == layer);
+        let why = found.map_or("the cgroup controller is missing", |f| f.detail.as_str());
+        let remedy = found.and_then(|f| f.remedy).unwrap_or(selfcheck::remedy(layer));
+        text += &format!("\n  {name} ({does})\n    reason: {why}\n    remedy: {remedy}");
+        text += &format!("\n    or start without it, in every answer's sight: --allow-degraded {name}");
+    }
+    bail!(text)
+}
+
+fn check(launcher: &Launcher, missing: Layers) -> anyhow::Result<Vec<Finding>> {
+    let explain = |fault| {
+        let remedy = selfcheck::remedy_for_fault(&fault);
+        anyhow::Error::new(fault).context(format!("no sandbox can be made here; remedy: {remedy}"))
+    };
+    let worker = launcher.launch(0).map_err(explain)?;
+    let mut client = Client::new(worker.channel);
+    let findings = selfcheck::run(&mut client, worker.pid, missing);
+    drop(client);
+    let _ = reap_pidfd(worker.pidfd.as_fd());
+    launcher.base.remove_worker(0);
+    findings.map_err(explain)
+}
+
+fn host(launcher: &Launcher) -> anyhow::Result<Host> {
+    let uname = nix::sys::utsname::uname()?;
+    Ok(Host {
+        kernel: uname.release().to_string_lossy().into_owned(),
+        arch: uname.machine().to_string_lossy().into_owned(),
+        cgroup: match launcher.base.version() {
+            Version::V1 => "v1".to_owned(),
+            Version::V2 => "v2".to_owned(),
+        },
+        rootless: launcher.identity == Identity::Shared,
+    })
+}
+
+fn layer(finding: &Finding) -> Layer {
+    Layer { name: finding.name.to_owned(), enforced: finding.enforced, detail: finding.detail.clone() }
+}
+
+struct Supervisor {
+    launcher: Launcher,
+    server_config: ServerConfig,
+    signals: SignalFd,
+    server: Option<ServerProcess>,
+    workers: Vec<Option<OwnedFd>>,
+    backoff: Backoff,
+    /// When the service must be gone, once it was told to end.
+    ending: Option<Instant>,
+}
+
+struct ServerProcess {
+    pidfd: OwnedFd,
+    control: Channel,
+}
+
+/// Slows down restarts of children that do not live.
+#[derive(Default)]
+struct Backoff {
+    failures: u32,
+    last: Option<Instant>,
+}
+
+impl Backoff {
+    /// How long to wait before the restart of a child that has just ended.
+    fn after_end(&mut self) -> Duration {
+        let healthy = self.last.is_none_or(|last| last.elapsed() > HEALTHY);
+        self.failures = if healthy { 0 } else { self.failures + 1 };
+        self.last = Some(Instant::now());
+        // Two quick deaths may be chance; from the third on it doubles from 20 ms.
+        match self.failures {
+            0 | 1 => Duration::ZERO,
+            n => (Duration::from_millis(10) * 2_u32.saturating_pow(n - 1)).min(MAX_BACKOFF),
+        }
+    }
+}
+
+impl Supervisor {
+    fn watch(&mut self) -> anyhow::Result<()> {
+        self.start_all()?;
+        loop {
+            let (signals, server, workers) = self.wait()?;
+            if signals {
+                self.on_signals()?;
+            }
+            if server && self.on_server_end()? {
+                return Ok(());
+            }
+            for index in workers {
+                self.on_worker_end(index)?;
+            }
+            if self.ending.is_some_and(|end| Instant::now() >= end) {
+                bail!("the server did not end within its drain time, and was killed");
+            }
+        }
+    }
+
+    fn start_all(&mut self) -> anyhow::Result<()> {
+        self.server = Some(self.start_server()?);
+        (0..self.workers.len()).try_for_each(|index| self.start_worker(index))
+    }
+
+    fn start_worker(&mut self, index: usize) -> anyhow::Result<()> {
+        let number = u32::try_from(index)?;
+        let WorkerProcess { pidfd, channel, .. } =
+            self.launcher.launch(number).with_context(|| format!("starting worker {index}"))?;
+        self.workers[index] = Some(pidfd);
+        if let Some(server) = &self.server {
+            // A server that cannot take it is dying, which is noticed by its pidfd.
+            let _ = server.control.send(&Control::Worker { index: number }, &[channel.as_fd()]);
+        }
+        Ok(())
+    }
+
+    fn start_server(&self) -> anyhow::Result<ServerProcess> {
+        let (control, servers_end) = Channel::pair()?;
+        control.set_nonblocking(true)?;
+        let config = memfd::read_only(c"config", &serde_json::to_vec(&self.server_config)?)?;
+        match fork(CloneFlags::empty(), None).context("starting the server")? {
+            Forked::Parent { pidfd, .. } => Ok(ServerProcess { pidfd, control }),
+            Forked::Child => {
+                let error = become_server(self.launcher.identity, &servers_end, &config);
+                eprintln!("brig server: {error:#}");
+                exit_now(1)
+            }
+        }
+    }
+
+    /// Which of the signals, the server and the workers have something.
+    fn wait(&self) -> anyhow::Result<(bool, bool, Vec<usize>)> {
+        let workers: Vec<_> = self.workers.iter().enumerate().filter_map(|(i, w)| Some((i, w.as_ref()?))).collect();
+        let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        fds.extend(self.server.iter().map(|s| PollFd::new(s.pidfd.as_fd(), PollFlags::POLLIN)));
+        fds.extend(workers.iter().map(|(_, w)| PollFd::new(w.as_fd(), PollFlags::POLLIN)));
+        let timeout = match self.ending {
+            Some(end) => PollTimeout::try_from(end.saturating_duration_since(Instant::now())).unwrap_or(PollTimeout::MAX),
+            None => PollTimeout::NONE,
+        };
+        match poll(&mut fds, timeout) {
+            Err(nix::errno::Errno::EINTR) => return Ok((false, false, Vec::new())),
+            answer => answer?,
+        };
+        let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
+        let signals = ready.next() == Some(true);
+        let server = self.server.is_some() && ready.next() == Some(true);
+        let ended = workers.iter().zip(ready).filter(|(_, ready)| *ready).map(|((i, _), _)| *i).collect();
+        Ok((signals, server, ended))
+    }
+
+    fn on_signals(&mut self) -> anyhow::Result<()> {
+        while let Some(info) = self.signals.read_signal()? {
+            let signal = i32::try_from(info.ssi_signo)?;
+            if signal == libc::SIGHUP {
+                self.signal_server(libc::SIGHUP);
+                continue;
+            }
+            if self.ending.is_some() {
+                // The second time means now.
+                self.ending = Some(Instant::now());
+                continue;
+            }
+            let drain = self.server_config.config.http.drain_timeout() + DRAIN_GRACE;
+            self.ending = Some(Instant::now() + drain);
+            self.signal_server(libc::SIGTERM);
+        }
+        Ok(())
+    }
+
+    fn signal_server(&self, signal: i32) {
+        if let Some(server) = &self.server {
+            let _ = signal_pidfd(server.pidfd.as_fd(), signal);
+        }
+    }
+
+    /// `true`: that is the end of the service.
+    fn on_server_end(&mut self) -> anyhow::Result<bool> {
+        if let Some(server) = self.server.take() {
+            let _ = reap_pidfd(server.pidfd.as_fd());
+        }
+        if self.ending.is_some() {
+            return Ok(true);
+        }
+        eprintln!("brig: the server has ended; it and the workers are started anew");
+        self.kill_all();
+        std::thread::sleep(self.backoff.after_end());
+        self.start_all()?;
+        Ok(false)
+    }
+
+    fn on_worker_end(&mut self, index: usize) -> anyhow::Result<()> {
+        let Some(pidfd) = self.workers[index].take() else { return Ok(()) };
+        let _ = reap_pidfd(pidfd.as_fd());
+        if self.ending.is_some() {
+            return Ok(());
+        }
+        eprintln!("brig: worker {index} has ended; it is started anew");
+        std::thread::sleep(self.backoff.after_end());
+        self.start_worker(index)
+    }
+
+    /// Ends all children at once and removes their cgroups.
+    fn kill_all(&mut self) {
+        let server = self.server.take().map(|s| s.pidfd);
+        let workers = self.workers.iter_mut().filter_map(Option::take);
+        let children: Vec<_> = server.into_iter().chain(workers).collect();
+        for pidfd in &children {
+            let _ = signal_pidfd(pidfd.as_fd(), libc::SIGKILL);
+        }
+        for pidfd in &children {
+            let _ = reap_pidfd(pidfd.as_fd());
+        }
+        for index in 0..self.workers.len() {
+            self.launcher.base.remove_worker(u32::try_from(index).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+/// Runs in the forked child; returns only on failure.
+fn become_server(identity: Identity, control: &Channel, config: &OwnedFd) -> anyhow::Error {
+    match try_become_server(identity, control, config) {
+        Ok(error) => anyhow::Error::new(error).context("executing the server"),
+        Err(error) => error,
+    }
+}
+
+fn try_become_server(identity: Identity, control: &Channel, config: &OwnedFd) -> anyhow::Result<std::io::Error> {
+    if let Identity::Separate { base } = identity {
+        let (uid, gid) = (Uid::from_raw(base), Gid::from_raw(base));
+        setgroups(&[])?;
+        setresgid(gid, gid, gid)?;
+        // CAP_SETPCAP, which leaving the bounding set takes, would go with the user.
+        drop_bounding_set()?;
+        setresuid(uid, uid, uid)?;
+    }
+    capabilities::drop_working_sets()?;
+    prctl::set_no_new_privs()?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    for fd in [control.as_fd(), config.as_fd()] {
+        fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
+    keep_only(&[control.as_raw_fd(), config.as_raw_fd()])?;
+    let args = ["brig-server", SERVER_COMMAND, &control.as_raw_fd().to_string(), &config.as_raw_fd().to_string()]
+        .map(|a| CString::new(a).unwrap_or_default());
+    let env = std::env::vars()
+        .filter(|(key, _)| key.starts_with("BRIG_") || key == "RUST_BACKTRACE")
+        .filter_map(|(key, value)| CString::new(format!("{key}={value}")).ok())
+        .collect();
+    let _ = std::io::stderr().flush();
+    Ok(execve(c"/proc/self/exe", &StringArray::new(args.into()), &StringArray::new(env)))
+}
+
+fn drop_bounding_set() -> anyhow::Result<()> {
+    caps::clear(None, caps::CapSet::Bounding)?;
+    Ok(())
+}
