@@ -2,7 +2,21 @@
 //!
 //! A request's path: [`http`] (route, middleware, translation) -> [`run`] (validation, compile
 //! stage, run stage) -> [`pool`] (queue, worker channels) -> a worker process, and back as one
-//! [`run::RunResult`]. Only [`http`] and [`api`] know what HTTP is; only [`pool`] knows what a
-//! worker's protocol is.
+//! [`run::RunResult`]. Only [`http`] and [`api`] know what HTTP is; only [`pool`] knows the
+//! protocol of workers.
 
+pub mod api;
+pub mod config;
+pub mod health;
+pub mod http;
 pub mod language;
+pub mod logging;
+pub mod metrics;
+pub mod pool;
+pub mod run;
+mod serve;
+pub mod server_process;
+pub mod supervisor;
+
+pub use config::{ServeArgs, ServerConfig};
+pub use serve::serve;

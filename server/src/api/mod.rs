@@ -1,0 +1,18 @@
+//! The HTTP API's types as they appear on the wire, and nothing else.
+
+mod catalog;
+mod info;
+mod number;
+mod object;
+pub mod parse;
+mod problem;
+mod run;
+
+pub use catalog::{LanguageEntry, PolicyEntry};
+pub use info::{Info, QueueInfo, RequestLimits, WorkersInfo};
+pub use object::Object;
+pub use problem::{FieldError, Problem};
+pub use run::{
+    Encoding, InputFile, LanguageUsed, LimitsRequest, OutputFile, RunRequest, RunResponse,
+    RunStatus, Stage, StageOutcome, StageUsage, Timings,
+};

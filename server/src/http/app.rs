@@ -1,0 +1,96 @@
+//! What every handler can reach.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use brig_sandbox::policy::ProfileError;
+use tokio::sync::Semaphore;
+
+use crate::config::ServerConfig;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::pool::Pool;
+use crate::run::{Catalog, Engine};
+
+/// Bodies are accounted for in units of this size.
+pub(super) const BODY_UNIT_BYTES: u64 = 1024;
+
+/// The service's state.
+pub struct App {
+    /// What the server was started with.
+    pub config: ServerConfig,
+    /// The workers.
+    pub pool: Pool,
+    /// What Prometheus scrapes.
+    pub metrics: Arc<Metrics>,
+    /// Whether code can be run.
+    pub health: Arc<Health>,
+    pub(super) engine: Engine,
+    pub(super) bodies: Arc<Semaphore>,
+    pub(super) started: Instant,
+    catalog: RwLock<Arc<Catalog>>,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// A service without workers yet.
+    pub fn new(config: ServerConfig) -> Result<Arc<Self>, ProfileError> {
+        let settings = &config.config;
+        let catalog = Arc::new(Catalog::load(settings)?);
+        let pool = Pool::new(settings.queue_length);
+        let metrics = Arc::new(Metrics::new(&config.degraded));
+        let health = Arc::new(Health::default());
+        let engine = Engine::new(
+            pool.clone(),
+            Arc::clone(&metrics),
+            Arc::clone(&health),
+            settings,
+        );
+        let units = settings.http.max_bodies_bytes.div_ceil(BODY_UNIT_BYTES);
+        let units = usize::try_from(units)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        Ok(Arc::new(Self {
+            pool,
+            metrics,
+            health,
+            engine,
+            bodies: Arc::new(Semaphore::new(units)),
+            started: Instant::now(),
+            catalog: RwLock::new(catalog),
+            draining: AtomicBool::new(false),
+            config,
+        }))
+    }
+
+    /// Languages and policies as they are now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the languages again; on an error the old ones stay.
+    pub fn reload(&self) -> Result<(), ProfileError> {
+        let next = Arc::new(self.catalog().reload(&self.config.config)?);
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+
+    /// From now on no run is taken.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether runs are no longer taken.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Why the service cannot run code now, if so.
+    pub(super) fn problem(&self) -> Option<String> {
+        if self.is_draining() {
+            return Some("the service is draining".to_owned());
+        }
+        self.health.problem(&self.pool)
+    }
+}

@@ -1,0 +1,16 @@
+//! HTTP: translates between the wire and the rest of the server.
+
+mod app;
+mod body;
+mod catalog;
+mod error;
+mod middleware;
+mod offload;
+mod ops;
+mod router;
+mod runs;
+mod server;
+
+pub use app::App;
+pub use router::router;
+pub use server::listen;

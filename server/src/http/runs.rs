@@ -1,0 +1,94 @@
+//! `POST /v1/runs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::app::App;
+use super::body;
+use super::error::Error;
+use super::offload::offload;
+use crate::api::{Encoding, RunRequest};
+use crate::run::{RunResult, answer, validate};
+
+/// How soon to come again when this instance is about to end: another one takes its place.
+const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(5);
+
+/// What can be said in the query.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Parameters {
+    /// Forces the encoding of streams and files; `utf-8` is how they come anyway, where they can.
+    encoding: Option<Encoding>,
+}
+
+/// Runs a program. When the client goes away the future is dropped, and with it the run.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Error> {
+    let Query(parameters) = parameters
+        .map_err(|_| Error::bad_request("the query's `encoding` must be `base64` or `utf-8`"))?;
+    if app.is_draining() {
+        return Err(Error::unavailable(
+            "the service is draining",
+            RETRY_AFTER_DRAIN,
+        ));
+    }
+    let body::Json {
+        parsed,
+        share,
+        bytes,
+    } = body::read::<RunRequest>(&app, request).await?;
+    let Some(request) = parsed.value else {
+        return Err(Error::invalid(parsed.errors));
+    };
+    let (catalog, limits) = (app.catalog(), app.config.config.runs);
+    let prepared = offload(bytes, move || {
+        validate(request, &catalog, &limits, parsed.errors)
+    })
+    .await;
+    let prepared = prepared.map_err(Error::invalid)?;
+    let id = Uuid::now_v7();
+    tracing::debug!(run = %id, language = prepared.language.id, "run accepted");
+    let result = app.engine.run(id, prepared).await?;
+    drop(share);
+    tracing::info!(
+        run = %id,
+        language = result.language.id,
+        status = result.status.as_str(),
+        total_us = u64::try_from(result.total.as_micros()).unwrap_or(u64::MAX),
+        "run finished"
+    );
+    let degraded = Arc::clone(&app);
+    let body = offload(weight(&result), move || {
+        serde_json::to_vec(&answer(
+            result,
+            &degraded.config.degraded,
+            parameters.encoding,
+        ))
+    });
+    match body.await {
+        Ok(body) => Ok(([(CONTENT_TYPE, "application/json")], body).into_response()),
+        Err(error) => {
+            tracing::error!(run = %id, "an answer cannot be written: {error}");
+            Err(Error::internal())
+        }
+    }
+}
+
+/// How many bytes of the program's the answer has.
+fn weight(result: &RunResult) -> usize {
+    let stages = [&result.compile, &result.run].into_iter().flatten();
+    let outputs = stages.filter_map(|stage| stage.output.as_ref());
+    let streams = outputs.map(|output| output.stdout.kept.len() + output.stderr.kept.len());
+    streams
+        .chain(result.output_files.iter().map(|(_, content)| content.len()))
+        .sum()
+}

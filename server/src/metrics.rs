@@ -1,0 +1,302 @@
+//! What Prometheus scrapes.
+//!
+//! Label values are bounded: languages and layers come from profiles, statuses and routes from
+//! code, system calls from the kernel's table (see [`syscall_label`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::api::RunStatus;
+use crate::pool::{StageOutput, Stats};
+use crate::run::RunResult;
+
+/// Every metric of the service.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    runs: IntCounterVec,
+    refused: IntCounter,
+    cpu: HistogramVec,
+    wall: HistogramVec,
+    memory: HistogramVec,
+    setup: HistogramVec,
+    total: Histogram,
+    queue_wait: Histogram,
+    oom_kills: IntCounter,
+    violations: IntCounterVec,
+    http: IntCounterVec,
+    http_time: HistogramVec,
+    queue_depth: IntGauge,
+    running: IntGauge,
+    warm: IntGauge,
+    workers: IntGauge,
+    ready: IntGauge,
+}
+
+/// 100 µs to 3 minutes.
+const TIME_BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0, 180.0,
+];
+/// 1 MiB to 4 GiB.
+const MEMORY_BUCKETS: &[f64] = &[
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    33_554_432.0,
+    67_108_864.0,
+    134_217_728.0,
+    268_435_456.0,
+    536_870_912.0,
+    1_073_741_824.0,
+    2_147_483_648.0,
+    4_294_967_296.0,
+];
+
+/// Makes metrics and registers them. Names and labels are constants, so the first test that makes
+/// a [`Metrics`] shows that none of this can fail.
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        made: prometheus::Result<C>,
+    ) -> C {
+        let metric = made.expect("a valid metric");
+        self.0
+            .register(Box::new(metric.clone()))
+            .expect("a name of its own");
+        metric
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(Histogram::with_opts(options))
+    }
+
+    fn histograms(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero; `degraded` layers are shown for good.
+    pub fn new(degraded: &[String]) -> Self {
+        let make = Maker(Registry::new());
+        let build = make.gauges(
+            "brig_build_info",
+            "Always 1; the label is the version",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let layers = make.gauges(
+            "brig_degraded",
+            "1 for a layer that is not enforced",
+            &["layer"],
+        );
+        for layer in degraded {
+            layers.with_label_values(&[layer]).set(1);
+        }
+        let stage = &["language", "stage"];
+        Self {
+            runs: make.counters("brig_runs_total", "Runs by result", &["language", "status"]),
+            refused: make.counter("brig_runs_refused_total", "Runs refused for want of a worker"),
+            cpu: make.histograms("brig_stage_cpu_seconds", "CPU time of a stage", TIME_BUCKETS, stage),
+            wall: make.histograms("brig_stage_wall_seconds", "Wall time of a stage", TIME_BUCKETS, stage),
+            memory: make.histograms("brig_stage_memory_bytes", "Peak memory of a stage", MEMORY_BUCKETS, stage),
+            setup: make.histograms(
+                "brig_sandbox_setup_seconds",
+                "From a worker's receipt of a job to the program's start; warm: a sandbox was waiting",
+                TIME_BUCKETS,
+                &["warm"],
+            ),
+            total: make.histogram("brig_run_seconds", "A whole run, queue included", TIME_BUCKETS),
+            queue_wait: make.histogram("brig_queue_wait_seconds", "A run's wait for workers", TIME_BUCKETS),
+            oom_kills: make.counter("brig_oom_kills_total", "Processes killed for memory"),
+            violations: make.counters("brig_violations_total", "Programs ended for a system call", &["syscall"]),
+            http: make.counters("brig_http_requests_total", "Requests", &["method", "route", "status"]),
+            http_time: make.histograms(
+                "brig_http_request_seconds",
+                "Time to a request's response head",
+                TIME_BUCKETS,
+                &["route"],
+            ),
+            queue_depth: make.gauge("brig_queue_depth", "Runs waiting for a worker"),
+            running: make.gauge("brig_running", "Stages running"),
+            warm: make.gauge("brig_warm_sandboxes", "Sandboxes prepared and waiting"),
+            workers: make.gauge("brig_workers", "Workers connected"),
+            ready: make.gauge("brig_ready", "1 when /readyz is green"),
+            registry: make.0,
+        }
+    }
+
+    /// A request was answered.
+    pub fn request(&self, method: &str, route: &str, status: u16, time: Duration) {
+        self.http
+            .with_label_values(&[method, route, &status.to_string()])
+            .inc();
+        self.http_time
+            .with_label_values(&[route])
+            .observe(time.as_secs_f64());
+    }
+
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self, pool: Stats, ready: bool) -> String {
+        let set =
+            |gauge: &IntGauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.queue_depth, pool.queued);
+        set(&self.running, pool.running);
+        set(&self.warm, pool.warm);
+        set(&self.workers, pool.workers);
+        self.ready.set(i64::from(ready));
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!("metrics cannot be rendered: {error}");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn finished(&self, result: &RunResult) {
+        let language = result.language.id.as_str();
+        self.runs
+            .with_label_values(&[language, result.status.as_str()])
+            .inc();
+        self.total.observe(result.total.as_secs_f64());
+        self.queue_wait.observe(result.queued.as_secs_f64());
+        for (name, stage) in [("compile", &result.compile), ("run", &result.run)] {
+            if let Some(output) = stage.as_ref().and_then(|s| s.output.as_ref()) {
+                self.stage(&[language, name], output);
+            }
+        }
+    }
+
+    fn stage(&self, labels: &[&str; 2], output: &StageOutput) {
+        let report = &output.report;
+        let usage = &report.usage;
+        if let Some(cpu) = usage.cpu_us() {
+            self.cpu.with_label_values(labels).observe(seconds(cpu));
+        }
+        self.wall
+            .with_label_values(labels)
+            .observe(seconds(usage.wall_us));
+        if let Some(peak) = usage.memory_peak_bytes {
+            #[allow(clippy::cast_precision_loss)] // for a bucket
+            self.memory.with_label_values(labels).observe(peak as f64);
+        }
+        let warm = if report.warm { "true" } else { "false" };
+        self.setup
+            .with_label_values(&[warm])
+            .observe(seconds(report.setup_us));
+        self.oom_kills.inc_by(usage.oom_kills.unwrap_or_default());
+        if let Some(violation) = &report.violation {
+            self.violations
+                .with_label_values(&[syscall_label(&violation.syscall)])
+                .inc();
+        }
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64()
+}
+
+/// A program can call any number; those without a name share one label.
+fn syscall_label(name: &str) -> &str {
+    let named = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_:".contains(&b));
+    if named { name } else { "unnamed" }
+}
+
+/// Counts a run, whatever becomes of it: one that is dropped before its end was cancelled.
+#[derive(Debug)]
+pub(crate) struct RunGuard {
+    metrics: Option<Arc<Metrics>>,
+    language: String,
+}
+
+impl RunGuard {
+    pub(crate) fn new(metrics: Arc<Metrics>, language: &str) -> Self {
+        Self {
+            metrics: Some(metrics),
+            language: language.to_owned(),
+        }
+    }
+
+    pub(crate) fn finished(mut self, result: &RunResult) {
+        if let Some(metrics) = self.metrics.take() {
+            metrics.finished(result);
+        }
+    }
+
+    pub(crate) fn refused(mut self) {
+        if let Some(metrics) = self.metrics.take() {
+            metrics.refused.inc();
+        }
+    }
+}
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        if let Some(metrics) = &self.metrics {
+            let status = RunStatus::Cancelled.as_str();
+            metrics
+                .runs
+                .with_label_values(&[self.language.as_str(), status])
+                .inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_dropped_counts_as_cancelled() {
+        let metrics = Arc::new(Metrics::new(&["landlock".to_owned()]));
+        drop(RunGuard::new(Arc::clone(&metrics), "c"));
+        let text = metrics.render(
+            Stats {
+                workers: 2,
+                ..Stats::default()
+            },
+            true,
+        );
+        assert!(
+            text.contains(r#"brig_runs_total{language="c",status="cancelled"} 1"#),
+            "{text}"
+        );
+        assert!(text.contains(r#"brig_degraded{layer="landlock"} 1"#));
+        assert!(text.contains("brig_workers 2"));
+    }
+
+    #[test]
+    fn programs_cannot_make_up_labels() {
+        assert_eq!(syscall_label("i386:ptrace"), "i386:ptrace");
+        assert_eq!(syscall_label("#123456"), "unnamed");
+        assert_eq!(syscall_label("x32:#9"), "unnamed");
+    }
+}

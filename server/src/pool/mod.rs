@@ -1,0 +1,160 @@
+//! The pool of workers: a bounded queue in front, one task per worker channel behind.
+//!
+//! Each worker's task (`worker`) waits for the worker's `Ready`, offers the worker to the
+//! queue, runs what it is assigned and waits for the next `Ready`. It alone touches the channel, so
+//! a caller that goes away at any moment can only make it stop the job, never leave the worker in
+//! between. A task ends when its channel does; the supervisor restarts the worker and a new channel
+//! comes in.
+
+mod capture;
+mod channel;
+mod queue;
+mod worker;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use brig_sandbox::protocol::Job;
+use brig_sandbox::report::{SandboxFault, StageReport};
+use brig_sandbox::wire::Channel;
+use tokio::sync::oneshot;
+
+pub use capture::Captured;
+pub(crate) use channel::AsyncChannel;
+use queue::{Entry, Offer, Queue};
+pub use queue::{Stats, Turn};
+use worker::{Assignment, Worker};
+
+/// The workers and the queue in front of them. Clones are handles to the same pool.
+#[derive(Clone)]
+pub struct Pool {
+    queue: Arc<Queue>,
+    next_job: Arc<AtomicU64>,
+}
+
+/// What one executed stage gave.
+#[derive(Debug)]
+pub struct StageOutput {
+    /// What the program did.
+    pub report: StageReport,
+    /// What it wrote to stdout.
+    pub stdout: Captured,
+    /// What it wrote to stderr.
+    pub stderr: Captured,
+    /// The archive of the files it was asked to leave behind.
+    pub collected: Option<OwnedFd>,
+}
+
+/// Why there is no worker to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// As many callers wait as may.
+    #[error("the queue is full")]
+    Full {
+        /// When the queue as it is now will have been served.
+        retry_after: Duration,
+    },
+}
+
+/// Why a stage has no output.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The worker went away.
+    #[error("the worker was lost {}", if *started { "while the program ran" } else { "before the program started" })]
+    WorkerLost {
+        /// Whether the program may have been started.
+        started: bool,
+    },
+    /// The sandbox could not do its part.
+    #[error("the sandbox failed")]
+    Fault(#[from] SandboxFault),
+    /// The job cannot be sent to a worker.
+    #[error("the job could not be sent")]
+    Unsendable(#[source] io::Error),
+}
+
+/// Files and input of a job; [`Job::archives`] and [`Job::stdin_attached`] are set from it.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// Sealed archives to unpack into `/box`, in order.
+    pub archives: Vec<Arc<OwnedFd>>,
+    /// A read-only descriptor to be the program's stdin; without it stdin is empty.
+    pub stdin: Option<Arc<OwnedFd>>,
+}
+
+impl Pool {
+    /// A pool without workers whose queue holds up to `queue_length` new runs.
+    pub fn new(queue_length: usize) -> Self {
+        Self {
+            queue: Arc::new(Queue::new(queue_length)),
+            next_job: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// Takes over the server's end of worker `index`'s channel. Needs a tokio runtime.
+    pub fn add_worker(&self, index: u32, channel: Channel) -> io::Result<()> {
+        let worker = Worker::new(Arc::clone(&self.queue), index, channel)?;
+        tokio::spawn(worker.tend());
+        Ok(())
+    }
+
+    /// Waits for a worker. Dropping the future leaves the queue.
+    pub async fn lease(&self, turn: Turn) -> Result<Lease, LeaseError> {
+        loop {
+            let place = match self.queue.enter(turn) {
+                Entry::Served(offer) => return Ok(self.grant(offer)),
+                Entry::Full { retry_after } => return Err(LeaseError::Full { retry_after }),
+                Entry::Waiting(place) => place,
+            };
+            if let Some(offer) = place.served().await {
+                return Ok(self.grant(offer));
+            }
+        }
+    }
+
+    fn grant(&self, offer: Offer) -> Lease {
+        Lease {
+            offer,
+            job: self.next_job.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// When the queue as it is now will have been served.
+    pub fn expected_wait(&self) -> Duration {
+        self.queue.expected_wait()
+    }
+
+    /// What the pool is doing now.
+    pub fn stats(&self) -> Stats {
+        self.queue.stats()
+    }
+}
+
+/// The right to run one job on one worker. Dropping it gives the worker back.
+#[derive(Debug)]
+pub struct Lease {
+    offer: Offer,
+    job: u64,
+}
+
+impl Lease {
+    /// Runs `job` (its id, `archives` and `stdin_attached` are set here) to its end. Dropping the
+    /// future cancels the job; the worker is offered to others once it is ready again.
+    pub async fn execute(self, mut job: Job, inputs: Inputs) -> Result<StageOutput, ExecuteError> {
+        job.id = self.job;
+        job.archives = u8::try_from(inputs.archives.len())
+            .map_err(|e| ExecuteError::Unsendable(io::Error::other(e)))?;
+        job.stdin_attached = inputs.stdin.is_some();
+        let (reply, answer) = oneshot::channel();
+        if self.offer.send(Assignment { job, inputs, reply }).is_err() {
+            return Err(ExecuteError::WorkerLost { started: false });
+        }
+        // Without an answer the task itself broke down; whether the program ran is unknown.
+        answer
+            .await
+            .unwrap_or(Err(ExecuteError::WorkerLost { started: true }))
+    }
+}

@@ -1,0 +1,45 @@
+//! Languages and policies, as loaded together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use brig_sandbox::policy::{self, Policy, ProfileError};
+
+use crate::config::Config;
+use crate::language::Registry;
+
+/// What requests can choose from.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The languages.
+    pub languages: Registry,
+    /// The policies, by name.
+    pub policies: Arc<BTreeMap<String, Policy>>,
+}
+
+impl Catalog {
+    /// Loads everything that `config` names.
+    pub fn load(config: &Config) -> Result<Self, ProfileError> {
+        let policies = Arc::new(policy::load(config.policies_dir()?.as_deref())?);
+        Self::with_policies(config, policies)
+    }
+
+    /// Loads the languages again. The policies stay: the workers enforce those that they were
+    /// started with.
+    pub fn reload(&self, config: &Config) -> Result<Self, ProfileError> {
+        let next = Self::with_policies(config, Arc::clone(&self.policies))?;
+        next.languages.adopt_states(&self.languages);
+        Ok(next)
+    }
+
+    fn with_policies(
+        config: &Config,
+        policies: Arc<BTreeMap<String, Policy>>,
+    ) -> Result<Self, ProfileError> {
+        let languages = Registry::load(config.languages_dir()?.as_deref(), &policies)?;
+        Ok(Self {
+            languages,
+            policies,
+        })
+    }
+}

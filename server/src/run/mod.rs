@@ -1,0 +1,78 @@
+//! Running one program once: from a request to what became of it. No HTTP in here.
+//!
+//! [`validate`](fn@validate) makes a [`Prepared`] run of a request, [`Engine::run`] takes it through the compile
+//! and the run stage, [`answer`] shows the result.
+
+mod answer;
+mod catalog;
+mod engine;
+mod files;
+mod limits;
+mod stage;
+mod validate;
+mod verdict;
+mod version;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brig_sandbox::limits::Limits;
+use uuid::Uuid;
+
+use crate::api::RunStatus;
+use crate::language::{Language, Plan};
+use crate::pool::StageOutput;
+
+pub use answer::answer;
+pub use catalog::Catalog;
+pub use engine::{Engine, Refused};
+pub use validate::{MAX_COMMAND_LINE_BYTES, validate};
+pub use version::detect_versions;
+
+/// A validated request.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The language it named.
+    pub language: Arc<Language>,
+    /// The commands of its stages.
+    pub plan: Plan,
+    /// The program's input.
+    pub stdin: Vec<u8>,
+    /// Patterns of the files to send back.
+    pub output_files: Vec<String>,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct RunResult {
+    /// Its id.
+    pub id: Uuid,
+    /// What became of it.
+    pub status: RunStatus,
+    /// The same in words.
+    pub message: String,
+    /// What ran it.
+    pub language: Arc<Language>,
+    /// The compile stage, if there was one.
+    pub compile: Option<StageResult>,
+    /// The run stage, if it was reached.
+    pub run: Option<StageResult>,
+    /// Path and content of the files that the program left behind.
+    pub output_files: Vec<(String, Vec<u8>)>,
+    /// Waiting for workers.
+    pub queued: Duration,
+    /// From the prepared request to this result.
+    pub total: Duration,
+}
+
+/// What became of one stage.
+#[derive(Debug)]
+pub struct StageResult {
+    /// The limits in force.
+    pub limits: Limits,
+    /// How long the worker had it, as seen from here.
+    pub elapsed: Duration,
+    /// What it gave; `None` when the sandbox failed.
+    pub output: Option<StageOutput>,
+}

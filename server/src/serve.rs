@@ -1,0 +1,141 @@
+//! The server process: what runs beside the HTTP service, and what ends it.
+//!
+//! Tasks: one per connection (`http::server`), one per worker channel (`pool::worker`), and here
+//! one that takes workers from the supervisor, one that keeps readiness proved, one that looks at
+//! the languages' tools, one for signals. SIGTERM, SIGINT and the end of the supervisor drain; a
+//! second signal ends the drain; SIGHUP reads the languages again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use brig_sandbox::protocol::Control;
+use brig_sandbox::wire::Channel;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, oneshot};
+
+use crate::config::ServerConfig;
+use crate::http::{self, App};
+use crate::language::{Availability, Language};
+use crate::logging;
+use crate::pool::{AsyncChannel, Pool};
+use crate::run::detect_versions;
+
+/// Tools that could not be looked at are tried again after this long.
+const DETECT_AGAIN: Duration = Duration::from_secs(60);
+
+/// Serves until told to end. `control` brings the workers. Needs a tokio runtime.
+pub async fn serve(config: ServerConfig, control: Channel) -> anyhow::Result<()> {
+    logging::start(&config.config.log)?;
+    let listen = config.config.listen;
+    if !listen.ip().is_loopback() {
+        tracing::warn!(%listen, "everybody who reaches this address can run programs");
+    }
+    let app = App::new(config)?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    let control = AsyncChannel::new(control).context("the supervisor's channel")?;
+    let mut end = Signals::new()?;
+    let reloaded = Arc::new(Notify::new());
+    tracing::info!(listen = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving");
+
+    let workers = tokio::spawn(take_workers(control, app.pool.clone()));
+    tokio::spawn(reload_on_hangup(
+        signal(SignalKind::hangup())?,
+        Arc::clone(&app),
+        Arc::clone(&reloaded),
+    ));
+    tokio::spawn(look_at_tools(Arc::clone(&app), reloaded));
+    let (health, pool) = (Arc::clone(&app.health), app.pool.clone());
+    tokio::spawn(async move { health.keep_proving(&pool).await });
+
+    let (stop, stopped) = oneshot::channel();
+    let ending = tokio::spawn(async move {
+        tokio::select! {
+            signal = end.next() => tracing::info!("{signal}: ending"),
+            _ = workers => tracing::warn!("the supervisor is gone: ending"),
+        }
+        let _ = stop.send(());
+        end.next().await
+    });
+    tokio::select! {
+        () = http::listen(listener, app, async { _ = stopped.await }) => {}
+        _ = ending => tracing::warn!("told again: ending at once"),
+    }
+    Ok(())
+}
+
+/// The signals that end the service.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Takes worker channels from the supervisor until it closes its own.
+async fn take_workers(control: AsyncChannel, pool: Pool) {
+    loop {
+        match control.recv::<Control>().await {
+            Ok(Some((Control::Worker { index }, mut fds))) => {
+                let Some(fd) = fds.pop() else {
+                    tracing::error!(worker = index, "a worker came without its channel");
+                    continue;
+                };
+                match pool.add_worker(index, Channel::from(fd)) {
+                    Ok(()) => tracing::info!(worker = index, "worker connected"),
+                    Err(error) => tracing::error!(worker = index, "worker not taken: {error}"),
+                }
+            }
+            Ok(None) => return,
+            Err(error) => return tracing::error!("the supervisor's channel failed: {error}"),
+        }
+    }
+}
+
+async fn reload_on_hangup(mut hangup: Signal, app: Arc<App>, reloaded: Arc<Notify>) {
+    while hangup.recv().await.is_some() {
+        // Reading and checking some dozens of files takes milliseconds.
+        match app.reload() {
+            Ok(()) => {
+                tracing::info!(
+                    languages = app.catalog().languages.all().len(),
+                    "languages read again"
+                );
+                reloaded.notify_one();
+            }
+            Err(error) => tracing::error!("languages not read again, the old ones stay: {error}"),
+        }
+    }
+}
+
+/// Looks at every language's tools, at all of them again after a reload, and from time to time at
+/// those that could not be looked at.
+async fn look_at_tools(app: Arc<App>, reloaded: Arc<Notify>) {
+    let unknown = |language: &Arc<Language>| language.availability() == Availability::Unknown;
+    let mut all = true;
+    loop {
+        let mut languages = app.catalog().languages.all().to_vec();
+        languages.retain(|language| all || unknown(language));
+        detect_versions(&languages, &app.pool).await;
+        all = tokio::time::timeout(DETECT_AGAIN, reloaded.notified())
+            .await
+            .is_ok();
+    }
+}
