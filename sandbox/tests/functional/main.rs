@@ -1,0 +1,8 @@
+//! What the engine promises, seen from outside through `brig-sandbox run`.
+
+mod accounting;
+mod cleanup;
+mod files;
+mod harness;
+mod limits;
+mod world;
