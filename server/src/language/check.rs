@@ -64,13 +64,7 @@ fn line_of(text: &str, path: &[String]) -> Option<usize> {
         offset = next.span().start;
         value = next.get_ref();
     }
-    Some(
-        text.as_bytes()[..offset]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1,
-    )
+    Some(text[..offset].matches('\n').count() + 1)
 }
 
 fn at<T>(path: &[&str], result: Result<T, String>) -> Result<T, Broken> {

@@ -338,7 +338,11 @@ impl Language {
             .chain(others)
             .map(|index| files[index].path.clone())
             .collect();
-        let compiled = |spec: &StageSpec| spec.command.uses_list(List::Sources);
+        let compiled = |spec: &StageSpec| {
+            [List::Sources, List::OtherSources]
+                .iter()
+                .any(|list| spec.command.uses_list(*list))
+        };
         if sources.is_empty() && self.compile.as_ref().is_some_and(compiled) {
             let extensions = self.extensions.join(", .");
             let detail = format!("no file has an extension of {} (.{extensions})", self.name);

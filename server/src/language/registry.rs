@@ -20,7 +20,7 @@ macro_rules! built_in {
 
 /// The profiles built into the binary: every file of `profiles/languages`.
 pub(super) const BUILT_IN: &[(&str, &str)] = built_in! {
-    "c" "cpp" "python" "java" "executable"
+    "bash" "c" "cpp" "executable" "go" "java" "javascript" "lua" "perl" "php" "python" "ruby" "rust"
 };
 
 /// All languages, found by id or alias.

@@ -24,6 +24,7 @@ enum Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
     Sources,
+    OtherSources,
     CompilerArgs,
     Args,
 }
@@ -33,6 +34,8 @@ pub(super) enum List {
 enum Value {
     Entry,
     EntryStem,
+    EntryDir,
+    EntryPathStem,
     MainClass,
     MemoryMb { less: u64 },
     MemoryBytes { less: u64 },
@@ -60,8 +63,8 @@ pub(super) struct Values {
     pub(super) limits: Limits,
 }
 
-const KNOWN: &str = "{entry}, {entry_stem}, {sources}, {compiler_args}, {args}, {main_class}, \
-    {memory_mb}, {memory_bytes}, {stack_kb}, {stack_bytes}; a literal brace is doubled";
+const KNOWN: &str = "{entry}, {entry_stem}, {entry_path_stem}, {entry_dir}, {sources}, {other_sources}, \
+    {compiler_args}, {args}, {main_class}, {memory_mb}, {memory_bytes}, {stack_kb}, {stack_bytes}; a literal brace is doubled";
 
 impl Template {
     /// Parses a command; an error comes with the argument's index.
@@ -94,8 +97,8 @@ impl Template {
 
     /// Whether the entry file must be known.
     pub(super) fn needs_entry(&self) -> bool {
-        self.values()
-            .any(|v| matches!(v, Value::Entry | Value::EntryStem))
+        let needy = [Value::Entry, Value::EntryStem, Value::EntryPathStem];
+        self.uses_list(List::OtherSources) || self.values().any(|value| needy.contains(&value))
     }
 
     /// Whether the main class must be known.
@@ -137,6 +140,13 @@ impl List {
                 .iter()
                 .map(|path| as_argument(path))
                 .collect(),
+            Self::OtherSources => {
+                let others = values
+                    .sources
+                    .iter()
+                    .filter(|path| Some(*path) != values.entry.as_ref());
+                others.map(|path| as_argument(path)).collect()
+            }
             Self::CompilerArgs => values.compiler_args.clone(),
             Self::Args => values.args.clone(),
         }
@@ -146,12 +156,19 @@ impl List {
 impl Piece {
     fn text(&self, values: &Values) -> String {
         let limits = &values.limits;
+        let entry = values.entry.as_deref().unwrap_or_default();
         match self {
             Self::Text(text) => text.clone(),
-            Self::Value(Value::Entry) => {
-                values.entry.as_deref().map(as_argument).unwrap_or_default()
+            Self::Value(Value::Entry) => as_argument(entry),
+            Self::Value(Value::EntryStem) => stem(entry),
+            Self::Value(Value::EntryPathStem) => {
+                let directory = entry.rfind('/').map_or("", |slash| &entry[..=slash]);
+                as_argument(&format!("{directory}{}", stem(entry)))
             }
-            Self::Value(Value::EntryStem) => values.entry.as_deref().map(stem).unwrap_or_default(),
+            Self::Value(Value::EntryDir) => match entry.rfind('/') {
+                Some(slash) => format!("./{}", &entry[..slash]),
+                None => ".".to_owned(),
+            },
             Self::Value(Value::MainClass) => values.main_class.clone().unwrap_or_default(),
             Self::Value(Value::MemoryMb { less }) => reduced(limits.memory_bytes >> 20, *less),
             Self::Value(Value::MemoryBytes { less }) => reduced(limits.memory_bytes, *less),
@@ -228,6 +245,7 @@ fn parse_argument(text: &str, place: Place) -> Result<Argument, String> {
 fn list_named(name: &str) -> Option<List> {
     match name {
         "sources" => Some(List::Sources),
+        "other_sources" => Some(List::OtherSources),
         "compiler_args" => Some(List::CompilerArgs),
         "args" => Some(List::Args),
         _ => None,
@@ -236,7 +254,7 @@ fn list_named(name: &str) -> Option<List> {
 
 fn whole_argument(text: &str, name: &str, list: List, place: Place) -> Result<Argument, String> {
     let allowed = match list {
-        List::Sources => place != Place::Env,
+        List::Sources | List::OtherSources => place != Place::Env,
         List::CompilerArgs => place == Place::CompileCommand,
         List::Args => place == Place::RunCommand,
     };
@@ -266,6 +284,8 @@ fn value_named(text: &str) -> Result<Value, String> {
         _ if less.is_some() => Err(unknown()),
         "entry" => Ok(Value::Entry),
         "entry_stem" => Ok(Value::EntryStem),
+        "entry_path_stem" => Ok(Value::EntryPathStem),
+        "entry_dir" => Ok(Value::EntryDir),
         "main_class" => Ok(Value::MainClass),
         _ => Err(unknown()),
     }
@@ -306,6 +326,8 @@ mod tests {
             Place::RunCommand,
         );
         assert_eq!(got, ["src/Main.kt", "x=Main.o", "a.MainKt"]);
+        let got = expand(&["{entry_dir}", "{entry_path_stem}.js"], Place::RunCommand);
+        assert_eq!(got, ["./src", "src/Main.js"]);
     }
 
     #[test]
@@ -315,6 +337,10 @@ mod tests {
             Place::CompileCommand,
         );
         assert_eq!(got, ["cc", "src/Main.kt", "./-x.kt", "-O2"]);
+        assert_eq!(
+            expand(&["{other_sources}"], Place::CompileCommand),
+            ["./-x.kt"]
+        );
     }
 
     #[test]
