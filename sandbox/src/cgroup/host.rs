@@ -305,10 +305,10 @@ impl Base {
             owned.extend([main.clone(), main.join("cgroup.procs")]);
         }
         owned.into_iter().try_for_each(|path| {
-            chown(&path, Some(uid), None).map_err(io_at(&path))?;
             // The group stays the supervisor's, which gives up overriding permissions.
             let mode = if path.is_dir() { 0o775 } else { 0o664 };
-            fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(io_at(&path))
+            fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(io_at(&path))?;
+            chown(&path, Some(uid), None).map_err(io_at(&path))
         })
     }
 
