@@ -118,7 +118,7 @@ fn control(attack: &Attack, off: Vec<String>) -> Case {
         Control::Without => case.place = Place::Sandbox { off },
         Control::Native => case.place = Place::Native,
         Control::NativeUser => case.place = Place::NativeUser,
-        Control::Flags(flags) => case.flags.extend(flags.iter().cloned()),
+        Control::Flags(flags) => case.flags.clone_from(flags),
         Control::Args(args) => {
             case.args.clone_from(args);
             case.expect = Expectation::Denied;

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 /// What is kept alive for one run.
 #[derive(Default)]
-pub struct Fixtures {
+pub(crate) struct Fixtures {
     directories: Vec<TempDir>,
     unix: Option<UnixListener>,
     tcp: Option<TcpListener>,
@@ -34,7 +34,7 @@ pub struct Fixtures {
 
 impl Fixtures {
     /// `word` with its placeholders replaced, after making what they stand for.
-    pub fn expand(&mut self, word: &str) -> io::Result<String> {
+    pub(crate) fn expand(&mut self, word: &str) -> io::Result<String> {
         let Some((before, rest)) = word.split_once('{') else {
             return Ok(word.to_owned());
         };
@@ -59,7 +59,7 @@ impl Fixtures {
     }
 
     /// A new directory with this mode.
-    pub fn directory(&mut self, mode: u32) -> io::Result<String> {
+    pub(crate) fn directory(&mut self, mode: u32) -> io::Result<String> {
         // Not /tmp: in a sandbox that is the sandbox's own even if it sees all the rest.
         let dir = tempfile::Builder::new()
             .prefix("brig-attack-")
@@ -71,7 +71,7 @@ impl Fixtures {
     }
 
     /// A new file that everybody may read and write.
-    pub fn secret_file(&mut self) -> io::Result<String> {
+    pub(crate) fn secret_file(&mut self) -> io::Result<String> {
         let path = format!("{}/secret", self.directory(0o755)?);
         fs::write(&path, "the host's secret\n")?;
         fs::set_permissions(&path, Permissions::from_mode(0o666))?;
@@ -134,7 +134,7 @@ fn uptime_seconds() -> io::Result<String> {
 }
 
 /// Something that nobody else has.
-pub fn uuid_like() -> io::Result<String> {
+pub(crate) fn uuid_like() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
         .trim()
         .to_owned())

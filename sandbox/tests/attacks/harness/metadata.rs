@@ -18,7 +18,7 @@
 //! | `inherit` | `yes`: `brig-sandbox` itself is started with a descriptor of a secret file open |
 //! | `collect` | a pattern of files to bring back |
 //! | `collected` | names of those that may come back; nothing if not given |
-//! | `control` | `without` (the default): all listed layers off; `native`: on the bare host, as the user who runs the tests; `native-user`: likewise, as an ordinary user; `flags ...`: in the sandbox with these flags in addition; `args ...`: in the sandbox with these arguments |
+//! | `control` | `without` (the default): all listed layers off; `native`: on the bare host, as the user who runs the tests; `native-user`: likewise, as an ordinary user; `flags ...`: in the sandbox with these flags in place of `run`; `args ...`: in the sandbox with these arguments |
 //! | `control-expect` | what happens in the control; `succeeded` if not given (`denied` with `args`) |
 //! | `control-collected` | names of files that come back then |
 //!
@@ -31,38 +31,38 @@ use std::path::{Path, PathBuf};
 use crate::run::{Case, Place};
 
 /// Stands for no single layer.
-pub const SANDBOX: &str = "sandbox";
+pub(crate) const SANDBOX: &str = "sandbox";
 
 /// One attack, as its file says it.
 #[derive(Clone, Debug)]
-pub struct Attack {
-    pub file: PathBuf,
-    pub policy: String,
-    pub stopped_by: Vec<Stop>,
-    pub without: Vec<String>,
-    pub flags: Vec<String>,
-    pub args: Vec<String>,
-    pub cflags: Vec<String>,
-    pub stdin_file: bool,
-    pub setuid: bool,
-    pub inherit: bool,
-    pub collect: Option<String>,
-    pub collected: Vec<String>,
-    pub control: Control,
-    pub control_expect: Option<Expectation>,
-    pub control_collected: Vec<String>,
+pub(crate) struct Attack {
+    pub(crate) file: PathBuf,
+    pub(crate) policy: String,
+    pub(crate) stopped_by: Vec<Stop>,
+    pub(crate) without: Vec<String>,
+    pub(crate) flags: Vec<String>,
+    pub(crate) args: Vec<String>,
+    pub(crate) cflags: Vec<String>,
+    pub(crate) stdin_file: bool,
+    pub(crate) setuid: bool,
+    pub(crate) inherit: bool,
+    pub(crate) collect: Option<String>,
+    pub(crate) collected: Vec<String>,
+    pub(crate) control: Control,
+    pub(crate) control_expect: Option<Expectation>,
+    pub(crate) control_collected: Vec<String>,
 }
 
 /// One layer that stops an attack.
 #[derive(Clone, Debug)]
-pub struct Stop {
-    pub layer: String,
-    pub expect: Expectation,
+pub(crate) struct Stop {
+    pub(crate) layer: String,
+    pub(crate) expect: Expectation,
 }
 
 /// Where an attack succeeds.
 #[derive(Clone, Debug)]
-pub enum Control {
+pub(crate) enum Control {
     Without,
     Native,
     NativeUser,
@@ -72,7 +72,7 @@ pub enum Control {
 
 /// How an attack must end.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Expectation {
+pub(crate) enum Expectation {
     Denied,
     Succeeded,
     LeftOver,
@@ -97,7 +97,7 @@ impl Expectation {
 
 impl Attack {
     /// Reads the comment at the top of `file`.
-    pub fn parse(file: &Path) -> Result<Self, String> {
+    pub(crate) fn parse(file: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
         let mut attack = Self {
             file: file.to_owned(),
@@ -180,7 +180,7 @@ impl Attack {
     }
 
     /// A run of this attack as it is in the tests of its layers.
-    pub fn case(&self, place: Place, expect: Expectation) -> Case {
+    pub(crate) fn case(&self, place: Place, expect: Expectation) -> Case {
         Case {
             place,
             expect,

@@ -17,7 +17,7 @@ use crate::fixtures::{Fixtures, uuid_like};
 use crate::metadata::{Attack, Expectation};
 
 /// Exit code of an attack that got what it wanted.
-pub const SUCCEEDED: i32 = 42;
+pub(crate) const SUCCEEDED: i32 = 42;
 /// Name of the variable that tells the processes of one run from all others.
 const MARK: &str = "BRIG_ATTACK";
 /// An ordinary user for `control: native-user`; it need not have a name.
@@ -27,17 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// One run of an attack.
 #[derive(Clone, Debug)]
-pub struct Case {
-    pub place: Place,
-    pub expect: Expectation,
-    pub flags: Vec<String>,
-    pub args: Vec<String>,
-    pub collected: Vec<String>,
+pub(crate) struct Case {
+    pub(crate) place: Place,
+    pub(crate) expect: Expectation,
+    pub(crate) flags: Vec<String>,
+    pub(crate) args: Vec<String>,
+    pub(crate) collected: Vec<String>,
 }
 
 /// Where it runs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Place {
+pub(crate) enum Place {
     Sandbox { off: Vec<String> },
     Native,
     NativeUser,
@@ -71,7 +71,7 @@ struct Seen {
 }
 
 /// Runs `case` and compares.
-pub fn check(attack: &Attack, case: &Case) -> Result<(), String> {
+pub(crate) fn check(attack: &Attack, case: &Case) -> Result<(), String> {
     let seen = run(attack, case).map_err(|e| format!("the test itself failed: {e}"))?;
     let Seen {
         result,

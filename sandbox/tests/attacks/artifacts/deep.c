@@ -1,0 +1,32 @@
+// attack: a result in a directory so deep that no path reaches it
+// collect: out*
+// args: hostile
+// stopped-by: sandbox = denied
+// control: args regular
+// control-collected: out
+#include "attack.h"
+
+static void regular(void) {
+  int file = open("out", O_WRONLY | O_CREAT, 0644);
+  if (write(file, "result", 6) != 6) {
+    exit(BROKEN);
+  }
+}
+
+static void hostile(void) {
+  for (int i = 0; i < 2000; i++) {
+    if (mkdir("out", 0700) != 0 || chdir("out") != 0) {
+      exit(BROKEN);
+    }
+  }
+  regular();
+}
+
+int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "regular") == 0) {
+    regular();
+  } else {
+    hostile();
+  }
+  return DENIED;
+}

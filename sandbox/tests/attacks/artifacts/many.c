@@ -1,0 +1,31 @@
+// attack: more results than anybody asked for
+// collect: out*
+// args: hostile
+// stopped-by: sandbox = denied
+// control: args regular
+// control-collected: out
+#include "attack.h"
+
+static void regular(void) {
+  int file = open("out", O_WRONLY | O_CREAT, 0644);
+  if (write(file, "result", 6) != 6) {
+    exit(BROKEN);
+  }
+}
+
+static void hostile(void) {
+  for (int i = 0; i < 3900; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "out%d", i);
+    close(open(name, O_WRONLY | O_CREAT, 0644));
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "regular") == 0) {
+    regular();
+  } else {
+    hostile();
+  }
+  return DENIED;
+}

@@ -1,0 +1,14 @@
+// attack: a socket of any family but Unix: each is kernel code that is rarely looked at
+// stopped-by: seccomp = denied
+#include "attack.h"
+
+int main(void) {
+  int made = 0;
+  for (int family = 0; family < 64; family++) {
+    for (int type = SOCK_STREAM; family != AF_UNIX && type <= SOCK_SEQPACKET; type++) {
+      made += socket(family, type, 0) >= 0;
+      made += socketpair(family, type, 0, (int[2]){0}) == 0;
+    }
+  }
+  return verdict(made > 0);
+}

@@ -1,0 +1,15 @@
+// attack: memory as files in /tmp
+// run: --memory 32M --disk 256M --file-size 256M --wall-time 20s --cpu-time 10s
+// stopped-by: memory_limit = memory_limit
+#include "attack.h"
+
+int main(void) {
+  static char block[1 << 20];
+  int file = open("/tmp/file", O_WRONLY | O_CREAT, 0600);
+  for (int i = 0; i < 96; i++) {
+    if (write(file, block, sizeof block) != (ssize_t)sizeof block) {
+      return DENIED;
+    }
+  }
+  return SUCCEEDED;
+}
