@@ -113,7 +113,7 @@ fn trials_of(name: &str, attack: &Attack) -> Vec<Trial> {
 
 fn control(attack: &Attack, off: Vec<String>) -> Case {
     let mut case = attack.case(Place::Sandbox { off: Vec::new() }, Expectation::Succeeded);
-    case.collected.clone_from(&attack.control_collected);
+    case.must_collect.clone_from(&attack.control_collected);
     match &attack.control {
         Control::Without => case.place = Place::Sandbox { off },
         Control::Native => case.place = Place::Native,

@@ -2,6 +2,7 @@
 # policy: compile
 # stopped-by: sandbox = denied
 # control: native
+
 # Natively a file is only added, and taken away again.
 for dir in /usr/include /usr/lib/gcc /usr/local/bin /usr/local/include; do
   if touch "$dir/brig-attack-$$" 2>/dev/null; then

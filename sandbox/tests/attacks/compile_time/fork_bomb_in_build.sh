@@ -2,6 +2,7 @@
 # policy: compile
 # run: --processes 16
 # stopped-by: pids_limit = denied
+
 # A shell that cannot fork retries for seconds, so that Python counts.
 exec python3 - <<'END'
 import os, signal, sys

@@ -4,6 +4,7 @@
 # args: {secret_file}
 # stopped-by: rootfs = denied
 # stopped-by: landlock = denied
+
 echo 'int main(void) { return 0; }' >a.c
-gcc -wrapper "/bin/cat,$1" -c a.c 2>&1 | grep -q "host's secret" && exit 42
+gcc -wrapper "/bin/sh,-c,cat $1" -c a.c 2>&1 | grep -q "host's secret" && exit 42
 exit 0

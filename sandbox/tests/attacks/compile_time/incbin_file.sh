@@ -4,6 +4,7 @@
 # args: {secret_file}
 # stopped-by: rootfs = denied
 # stopped-by: landlock = denied
+
 printf '__asm__(".incbin \\"%s\\"");' "$1" >a.c
 gcc -c a.c -o a.o && grep -q "host's secret" a.o && exit 42
 exit 0

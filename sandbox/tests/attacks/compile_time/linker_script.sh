@@ -4,6 +4,7 @@
 # args: {secret_file}
 # stopped-by: rootfs = denied
 # stopped-by: landlock = denied
+
 echo 'int main(void) { return 0; }' >a.c
 gcc a.c -Wl,-T,"$1" 2>&1 | grep -q 'syntax error' && exit 42
 exit 0

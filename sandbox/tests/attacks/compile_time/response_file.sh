@@ -4,6 +4,7 @@
 # args: {secret_file}
 # stopped-by: rootfs = denied
 # stopped-by: landlock = denied
+
 echo >a.c
-gcc "@$1" a.c 2>&1 | grep -q 'secret' && exit 42
+gcc "@$1" a.c 2>&1 | grep -q 'hosts secret' && exit 42
 exit 0

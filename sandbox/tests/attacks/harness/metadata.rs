@@ -1,7 +1,7 @@
 //! What the comment at the top of an attack says.
 //!
-//! The comment is made of lines `// key: value` (C) or `# key: value` (shell, Python); a line
-//! without a known `key:` continues the value before it. Keys, of which `stopped-by` may be
+//! The comment is made of lines `// key: value` (C) or `# key: value` (shell, Python); the
+//! value of `attack` may go on in further lines, and the first other line ends the comment. Keys, of which `stopped-by` may be
 //! repeated and only `attack` and `stopped-by` are needed:
 //!
 //! | key | value |
@@ -17,10 +17,10 @@
 //! | `setuid` | `yes`: the program is owned by root and set-uid, in a directory mounted at `/mnt` |
 //! | `inherit` | `yes`: `brig-sandbox` itself is started with a descriptor of a secret file open |
 //! | `collect` | a pattern of files to bring back |
-//! | `collected` | names of those that may come back; nothing if not given |
+//! | `collected` | names of those that may come back; none if not given |
 //! | `control` | `without` (the default): all listed layers off; `native`: on the bare host, as the user who runs the tests; `native-user`: likewise, as an ordinary user; `flags ...`: in the sandbox with these flags in place of `run`; `args ...`: in the sandbox with these arguments |
 //! | `control-expect` | what happens in the control; `succeeded` if not given (`denied` with `args`) |
-//! | `control-collected` | names of files that come back then |
+//! | `control-collected` | names of files that must come back then |
 //!
 //! Expectations: `denied`, `succeeded`, `violation CALL`, `signal NAME`, `left-over` (a process is
 //! still there afterwards), or an outcome of the report such as `memory_limit`.
@@ -186,7 +186,8 @@ impl Attack {
             expect,
             flags: self.flags.clone(),
             args: self.args.clone(),
-            collected: self.collected.clone(),
+            may_collect: self.collected.clone(),
+            must_collect: Vec::new(),
         }
     }
 }
@@ -219,8 +220,10 @@ fn entries(text: &str) -> Vec<(String, String)> {
         let entry = line.split_once(':').filter(|(key, _)| KEYS.contains(key));
         match (entry, found.last_mut()) {
             (Some((key, value)), _) => found.push((key.to_owned(), value.trim().to_owned())),
-            (None, Some((_, value))) => *value = format!("{value} {}", line.trim()),
-            (None, None) => break,
+            (None, Some((key, value))) if key == "attack" => {
+                *value = format!("{value} {}", line.trim())
+            }
+            (None, _) => break,
         }
     }
     found

@@ -32,7 +32,10 @@ pub(crate) struct Case {
     pub(crate) expect: Expectation,
     pub(crate) flags: Vec<String>,
     pub(crate) args: Vec<String>,
-    pub(crate) collected: Vec<String>,
+    /// Names of files that may come back.
+    pub(crate) may_collect: Vec<String>,
+    /// Names of files that must come back.
+    pub(crate) must_collect: Vec<String>,
 }
 
 /// Where it runs.
@@ -84,11 +87,13 @@ pub(crate) fn check(attack: &Attack, case: &Case) -> Result<(), String> {
             case.expect
         ));
     }
-    if *collected != case.collected {
-        return Err(format!(
-            "expected the files {:?} to be collected, saw {collected:?}\n{details}",
-            case.collected
-        ));
+    let unwanted =
+        |name: &&String| !case.may_collect.contains(name) && !case.must_collect.contains(name);
+    if let Some(name) = collected.iter().find(unwanted) {
+        return Err(format!("the file {name:?} was collected\n{details}"));
+    }
+    if let Some(name) = case.must_collect.iter().find(|n| !collected.contains(n)) {
+        return Err(format!("the file {name:?} was not collected\n{details}"));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 # attack: learns its place in the host's cgroup tree, and so the service's name and the job's number
 # stopped-by: cgroup_namespace = denied
+
 import sys
 
 with open("/proc/self/cgroup") as groups:

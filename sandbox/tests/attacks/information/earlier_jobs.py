@@ -1,6 +1,7 @@
 # attack: looks for what an earlier program left behind
 # stopped-by: sandbox = denied
 # control: native
+
 # Natively the files of the test itself stand for those of another job.
 import os
 import sys

@@ -1,6 +1,7 @@
 # attack: reads secrets that its starter has in the environment
 # stopped-by: sandbox = denied
 # control: native
+
 import os
 import sys
 

@@ -1,6 +1,7 @@
 # attack: finds out what is mounted where on the host
 # stopped-by: sandbox = denied
 # control: native
+
 import sys
 
 OWN = ("/usr", "/bin", "/sbin", "/lib", "/etc", "/box", "/tmp", "/proc", "/dev/")

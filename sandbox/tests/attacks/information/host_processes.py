@@ -1,6 +1,7 @@
 # attack: lists the processes of the host
 # stopped-by: sandbox = denied
 # control: native
+
 import os
 import sys
 

@@ -1,5 +1,6 @@
 # attack: lists the users of the host
 # stopped-by: rootfs = denied
+
 import sys
 
 with open("/etc/passwd") as passwd:

@@ -1,5 +1,6 @@
 # attack: looks at the sandbox's init in /proc
 # stopped-by: proc_mask = denied
+
 import os
 import sys
 
