@@ -14,6 +14,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -33,7 +34,7 @@ pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     routes
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(cors)
+        .layer(option_layer(cors))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(CACHE_CONTROL, "no-store"))
         .layer(header(REFERRER_POLICY, "no-referrer"))
@@ -45,18 +46,17 @@ pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
 }
 
 /// Other sites' pages get nothing unless the operator names them.
-fn cors(origins: &[String]) -> CorsLayer {
+fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
-        return CorsLayer::new();
+        return None;
     }
-    let origins = origins
-        .iter()
-        .filter_map(|origin| HeaderValue::from_str(origin).ok());
-    CorsLayer::new()
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let cors = CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([CONTENT_TYPE])
-        .expose_headers([X_REQUEST_ID])
+        .expose_headers([X_REQUEST_ID]);
+    Some(cors)
 }
 
 /// Gives the request an id, a span and a log line, and counts it. Only what the router knows is

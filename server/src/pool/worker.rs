@@ -121,7 +121,7 @@ impl Worker {
                     return Err(e.into());
                 }
             }
-            self.note_running(true);
+            self.queue.update(self.connection, |w| w.running = true);
             self.follow(pipes, assignment).await?;
             pipes = self.ready().await?;
             self.queue.served(begun.elapsed());
@@ -163,13 +163,6 @@ impl Worker {
             stdout,
             stderr,
         })
-    }
-
-    fn note_running(&self, running: bool) {
-        self.queue.update(self.connection, |w| {
-            w.running = running;
-            w.warm = w.warm.saturating_sub(1);
-        });
     }
 
     /// Offers the worker until somebody uses it.
