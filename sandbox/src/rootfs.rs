@@ -34,6 +34,16 @@ pub struct RootfsSpec {
     pub binds: Vec<(PathBuf, PathBuf)>,
 }
 
+impl RootfsSpec {
+    /// The paths that [`RootfsSpec::mounts`] stand for on this host.
+    pub(crate) fn mounted_paths(&self) -> Vec<String> {
+        let paths = self.mounts.iter().flat_map(|pattern| expand(pattern));
+        paths
+            .filter_map(|path| path.into_os_string().into_string().ok())
+            .collect()
+    }
+}
+
 /// Top-level directories of the toolchain. On a merged-/usr host all but the first are symbolic
 /// links, and become the same links in the tree.
 const TOP_LEVEL: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];

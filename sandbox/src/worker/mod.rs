@@ -151,9 +151,12 @@ fn compile_policies(settings: &Settings) -> Result<BTreeMap<String, CompiledPoli
     };
     let policies =
         policy::load(settings.policy_dir.as_deref()).map_err(|e| fault(e.to_string()))?;
+    // Whoever has a host path shown to languages' tools wants them to read it.
+    let shown = settings.rootfs.mounted_paths();
     policies
         .into_iter()
-        .map(|(name, policy)| {
+        .map(|(name, mut policy)| {
+            policy.landlock.read_execute.extend_from_slice(&shown);
             let program = policy::seccomp::compile(&policy).map_err(|e| fault(e.to_string()))?;
             Ok((name, CompiledPolicy { policy, program }))
         })
