@@ -1,7 +1,7 @@
 //! The set of all languages.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use brig_sandbox::policy::{Policy, ProfileError, toml_files};
@@ -20,7 +20,9 @@ macro_rules! built_in {
 
 /// The profiles built into the binary: every file of `profiles/languages`.
 pub(super) const BUILT_IN: &[(&str, &str)] = built_in! {
-    "bash" "c" "cpp" "executable" "go" "java" "javascript" "lua" "perl" "php" "python" "ruby" "rust"
+    "ada" "awk" "bash" "c" "commonlisp" "cpp" "csharp" "d" "elixir" "erlang" "executable"
+    "fortran" "go" "haskell" "java" "javascript" "kotlin" "lua" "nim" "ocaml" "pascal" "perl"
+    "php" "prolog" "python" "r" "ruby" "rust" "scheme" "sql" "typescript"
 };
 
 /// All languages, found by id or alias.
@@ -105,14 +107,10 @@ impl Registry {
         Ok(Arc::clone(language))
     }
 
-    /// The host paths that the languages' tools need, patterns replaced by what is there.
+    /// The host paths that the languages' tools need; a `*` in the last part stands for any text.
     pub fn mounts(&self) -> Vec<String> {
-        let patterns: BTreeSet<&String> = self.languages.iter().flat_map(|l| &l.mounts).collect();
-        let found: BTreeSet<String> = patterns
-            .into_iter()
-            .flat_map(|pattern| expand(pattern))
-            .collect();
-        found.into_iter().collect()
+        let paths: BTreeSet<&String> = self.languages.iter().flat_map(|l| &l.mounts).collect();
+        paths.into_iter().cloned().collect()
     }
 
     /// Takes over what `older` knows of the tools of languages whose profiles did not change.
@@ -173,30 +171,6 @@ fn is_version(version: &str, wanted: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     !wanted.is_empty() && (version == wanted || version.split_whitespace().any(fits))
-}
-
-/// The paths that a mount pattern stands for: itself without `*`, else what is in its directory.
-fn expand(pattern: &str) -> Vec<String> {
-    let Some((directory, last)) = pattern.rsplit_once('/') else {
-        return Vec::new();
-    };
-    let Some((prefix, suffix)) = last.split_once('*') else {
-        return if Path::new(pattern).exists() {
-            vec![pattern.to_owned()]
-        } else {
-            Vec::new()
-        };
-    };
-    let entries = std::fs::read_dir(PathBuf::from(format!("{directory}/")));
-    let names = entries.into_iter().flatten().flatten();
-    names
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| {
-            let long_enough = name.len() >= prefix.len() + suffix.len();
-            long_enough && name.starts_with(prefix) && name.ends_with(suffix)
-        })
-        .map(|name| format!("{directory}/{name}"))
-        .collect()
 }
 
 #[cfg(test)]

@@ -85,10 +85,13 @@ impl CaseFile {
     /// Reads the file of language `id` in `directory` and checks that no standard case is missing.
     pub fn read(directory: &Path, id: &str, compiled: bool) -> Result<Self, String> {
         let path = directory.join(format!("{id}.toml"));
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let mut file: Self = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let mut file: Self =
+            toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         for name in STANDARD {
-            let excused = file.not_applicable.contains_key(name) || (name == "compile_error" && !compiled);
+            let excused =
+                file.not_applicable.contains_key(name) || (name == "compile_error" && !compiled);
             if !excused && !file.cases.iter().any(|case| case.name == name) {
                 return Err(format!("{}: there is no case {name:?}", path.display()));
             }
@@ -104,7 +107,11 @@ impl Case {
         let expect = &mut self.expect;
         let mut status = "ok";
         match self.name.as_str() {
-            "hello" => drop(expect.stdout.get_or_insert_with(|| "Hello, world!\n".to_owned())),
+            "hello" => drop(
+                expect
+                    .stdout
+                    .get_or_insert_with(|| "Hello, world!\n".to_owned()),
+            ),
             "echo" => {
                 self.stdin.get_or_insert_with(|| ECHO.to_owned());
                 expect.stdout.get_or_insert_with(|| ECHO.to_owned());
@@ -117,12 +124,16 @@ impl Case {
             "exception" => status = "runtime_error",
             "infinite_loop" => {
                 status = "time_limit_exceeded";
-                expect.outcome.get_or_insert_with(|| "cpu_time_limit".to_owned());
+                expect
+                    .outcome
+                    .get_or_insert_with(|| "cpu_time_limit".to_owned());
                 self.limits.entry("cpu_time_ms").or_insert(json!(1000));
             }
             "memory_hog" => {
                 status = "memory_limit_exceeded";
-                self.limits.entry("memory_bytes").or_insert(json!(128 << 20));
+                self.limits
+                    .entry("memory_bytes")
+                    .or_insert(json!(128 << 20));
                 self.limits.entry("cpu_time_ms").or_insert(json!(8000));
                 self.limits.entry("wall_time_ms").or_insert(json!(30000));
             }
@@ -133,8 +144,11 @@ impl Case {
 
     /// The body of `POST /v1/runs`; `build` makes an executable of a C program.
     pub fn request(&self, language: &str, build: impl Fn(&str) -> String) -> Value {
-        let mut files: Vec<Value> =
-            self.files.iter().map(|(path, content)| json!({"path": path, "content": content})).collect();
+        let mut files: Vec<Value> = self
+            .files
+            .iter()
+            .map(|(path, content)| json!({"path": path, "content": content}))
+            .collect();
         for (path, source) in &self.executables_of_c {
             files.push(json!({"path": path, "content": build(source), "encoding": "base64"}));
         }
@@ -150,8 +164,14 @@ impl Case {
             ("files", (!files.is_empty()).then(|| json!(files))),
             ("entry", self.entry.as_ref().map(|text| json!(text))),
             ("policy", self.policy.as_ref().map(|text| json!(text))),
-            ("compiler_args", (!self.compiler_args.is_empty()).then(|| json!(self.compiler_args))),
-            ("compile_limits", (!self.compile_limits.is_empty()).then(|| json!(self.compile_limits))),
+            (
+                "compiler_args",
+                (!self.compiler_args.is_empty()).then(|| json!(self.compiler_args)),
+            ),
+            (
+                "compile_limits",
+                (!self.compile_limits.is_empty()).then(|| json!(self.compile_limits)),
+            ),
         ];
         for (key, value) in optional {
             if let Some(value) = value {
@@ -167,15 +187,38 @@ impl Case {
         let run = &answer["run"];
         let mut wrong = Vec::new();
         let exact = [
-            ("status", &answer["status"], expect.status.as_ref().map(|v| json!(v))),
-            ("outcome", &run["outcome"], expect.outcome.as_ref().map(|v| json!(v))),
-            ("exit_code", &run["exit_code"], expect.exit_code.map(|v| json!(v))),
-            ("signal", &run["signal"], expect.signal.as_ref().map(|v| json!(v))),
-            ("stdout", &run["stdout"], expect.stdout.as_ref().map(|v| json!(v))),
+            (
+                "status",
+                &answer["status"],
+                expect.status.as_ref().map(|v| json!(v)),
+            ),
+            (
+                "outcome",
+                &run["outcome"],
+                expect.outcome.as_ref().map(|v| json!(v)),
+            ),
+            (
+                "exit_code",
+                &run["exit_code"],
+                expect.exit_code.map(|v| json!(v)),
+            ),
+            (
+                "signal",
+                &run["signal"],
+                expect.signal.as_ref().map(|v| json!(v)),
+            ),
+            (
+                "stdout",
+                &run["stdout"],
+                expect.stdout.as_ref().map(|v| json!(v)),
+            ),
         ];
         for (what, got, wanted) in exact {
             if wanted.as_ref().is_some_and(|wanted| wanted != got) {
-                wrong.push(format!("{what} is {got}, not {}", wanted.unwrap_or_default()));
+                wrong.push(format!(
+                    "{what} is {got}, not {}",
+                    wanted.unwrap_or_default()
+                ));
             }
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -186,7 +229,10 @@ impl Case {
             ("the compiler's output", compiler, &expect.compiler_says),
         ];
         for (what, got, wanted) in partial {
-            for wanted in wanted.iter().filter(|wanted| !got.contains(wanted.as_str())) {
+            for wanted in wanted
+                .iter()
+                .filter(|wanted| !got.contains(wanted.as_str()))
+            {
                 wrong.push(format!("{what} does not contain {wanted:?}"));
             }
         }
