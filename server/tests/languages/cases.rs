@@ -28,21 +28,21 @@ const ECHO: &str = "first line\nsecond line: äöü €\n\nlast line\n";
 /// All cases of one language.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CaseFile {
+pub(crate) struct CaseFile {
     /// Standard cases that make no sense for the language, each with the reason.
     #[serde(default)]
-    pub not_applicable: BTreeMap<String, String>,
+    pub(crate) not_applicable: BTreeMap<String, String>,
     /// The cases.
     #[serde(rename = "case")]
-    pub cases: Vec<Case>,
+    pub(crate) cases: Vec<Case>,
 }
 
 /// One request and what has to come of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(crate) struct Case {
     /// What it shows.
-    pub name: String,
+    pub(crate) name: String,
     source: Option<String>,
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -83,7 +83,7 @@ struct Expect {
 
 impl CaseFile {
     /// Reads the file of language `id` in `directory` and checks that no standard case is missing.
-    pub fn read(directory: &Path, id: &str, compiled: bool) -> Result<Self, String> {
+    pub(crate) fn read(directory: &Path, id: &str, compiled: bool) -> Result<Self, String> {
         let path = directory.join(format!("{id}.toml"));
         let text =
             std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -135,15 +135,16 @@ impl Case {
                     .entry("memory_bytes")
                     .or_insert(json!(128 << 20));
                 self.limits.entry("cpu_time_ms").or_insert(json!(8000));
-                self.limits.entry("wall_time_ms").or_insert(json!(30000));
             }
             _ => {}
         }
+        // How busy the machine is must not decide.
+        self.limits.entry("wall_time_ms").or_insert(json!(60_000));
         expect.status.get_or_insert_with(|| status.to_owned());
     }
 
     /// The body of `POST /v1/runs`; `build` makes an executable of a C program.
-    pub fn request(&self, language: &str, build: impl Fn(&str) -> String) -> Value {
+    pub(crate) fn request(&self, language: &str, build: impl Fn(&str) -> String) -> Value {
         let mut files: Vec<Value> = self
             .files
             .iter()
@@ -182,7 +183,7 @@ impl Case {
     }
 
     /// Everything in which `answer` is not as expected.
-    pub fn mismatches(&self, answer: &Value) -> Vec<String> {
+    pub(crate) fn mismatches(&self, answer: &Value) -> Vec<String> {
         let expect = &self.expect;
         let run = &answer["run"];
         let mut wrong = Vec::new();
