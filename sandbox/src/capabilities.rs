@@ -22,17 +22,27 @@ pub fn drop_working_sets() -> Result<(), CapsError> {
     Ok(())
 }
 
-/// Keeps only `keep`, of those this process has.
-pub fn keep_only(keep: &[Capability]) -> Result<(), CapsError> {
+/// Keeps only `keep` and, not in effect until [`raise`]d, `reserve`; of these, what this process
+/// has.
+pub fn keep_only(keep: &[Capability], reserve: &[Capability]) -> Result<(), CapsError> {
     let has = caps::read(None, CapSet::Permitted)?;
-    let keep: CapsHashSet = keep.iter().copied().filter(|c| has.contains(c)).collect();
-    for capability in caps::read(None, CapSet::Bounding)?.difference(&keep) {
+    let present = |list: &[Capability]| -> CapsHashSet {
+        list.iter().copied().filter(|c| has.contains(c)).collect()
+    };
+    let (keep, reserve) = (present(keep), present(reserve));
+    let permitted: CapsHashSet = keep.union(&reserve).copied().collect();
+    for capability in caps::read(None, CapSet::Bounding)?.difference(&permitted) {
         caps::drop(None, CapSet::Bounding, *capability)?;
     }
     caps::clear(None, CapSet::Ambient)?;
     caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
     caps::set(None, CapSet::Effective, &keep)?;
-    caps::set(None, CapSet::Permitted, &keep)
+    caps::set(None, CapSet::Permitted, &permitted)
+}
+
+/// Puts a capability in effect that was kept in reserve.
+pub fn raise(capability: Capability) -> Result<(), CapsError> {
+    caps::raise(None, CapSet::Effective, capability)
 }
 
 /// Lets an `execve` of an ordinary program keep `keep`.

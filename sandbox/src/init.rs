@@ -99,7 +99,7 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     let signals = watch_children().step("watch for children")?;
     let first = fork_program(birth, theirs, clock)?;
     // Init needs none for what it still does: the program has the same user id.
-    capabilities::drop_working_sets().step("drop init's capabilities")?;
+    capabilities::drop_all().step("drop init's capabilities")?;
     keep_only(&[
         birth.worker.as_raw_fd(),
         ours.as_raw_fd(),

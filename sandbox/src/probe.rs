@@ -167,7 +167,8 @@ fn any_host_file() -> bool {
     [
         "/root",
         "/home",
-        "/var",
+        "/var/log",
+        "/var/lib/dpkg",
         "/sys",
         "/boot",
         "/etc/shadow",

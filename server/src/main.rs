@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     if let Some(code) = server_process::main() {
         return exit(code);
     }
-    let Cli { command: Command::Serve(args) } = Cli::parse();
+    let Cli {
+        command: Command::Serve(args),
+    } = Cli::parse();
     match supervisor::run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,6 +14,7 @@ use brig_sandbox::wire::Channel;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 
 use crate::config::ServerConfig;
 use crate::http::{self, App};
@@ -25,31 +26,36 @@ use crate::run::detect_versions;
 /// Tools that could not be looked at are tried again after this long.
 const DETECT_AGAIN: Duration = Duration::from_secs(60);
 
-/// Serves until told to end. `control` brings the workers. Needs a tokio runtime.
-pub async fn serve(config: ServerConfig, control: Channel) -> anyhow::Result<()> {
+/// Serves on `listener` until told to end. `control` brings the workers. Needs a tokio runtime.
+pub async fn serve(
+    config: ServerConfig,
+    control: Channel,
+    listener: std::net::TcpListener,
+) -> anyhow::Result<()> {
     logging::start(&config.config.log)?;
     let listen = config.config.listen;
     if !listen.ip().is_loopback() {
         tracing::warn!(%listen, "everybody who reaches this address can run programs");
     }
     let app = App::new(config)?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener).context("taking over the listening socket")?;
     let control = AsyncChannel::new(control).context("the supervisor's channel")?;
     let mut end = Signals::new()?;
+    let hangup = signal(SignalKind::hangup())?;
     let reloaded = Arc::new(Notify::new());
     tracing::info!(listen = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving");
 
     let workers = tokio::spawn(take_workers(control, app.pool.clone()));
-    tokio::spawn(reload_on_hangup(
-        signal(SignalKind::hangup())?,
+    let mut background = JoinSet::new();
+    background.spawn(reload_on_hangup(
+        hangup,
         Arc::clone(&app),
         Arc::clone(&reloaded),
     ));
-    tokio::spawn(look_at_tools(Arc::clone(&app), reloaded));
+    background.spawn(look_at_tools(Arc::clone(&app), reloaded));
     let (health, pool) = (Arc::clone(&app.health), app.pool.clone());
-    tokio::spawn(async move { health.keep_proving(&pool).await });
+    background.spawn(async move { health.keep_proving(&pool).await });
 
     let (stop, stopped) = oneshot::channel();
     let ending = tokio::spawn(async move {
@@ -60,8 +66,13 @@ pub async fn serve(config: ServerConfig, control: Channel) -> anyhow::Result<()>
         let _ = stop.send(());
         end.next().await
     });
+    let shutdown = async {
+        let _ = stopped.await;
+        // What is left of the workers' time belongs to the runs that were taken.
+        background.shutdown().await;
+    };
     tokio::select! {
-        () = http::listen(listener, app, async { _ = stopped.await }) => {}
+        () = http::listen(listener, app, shutdown) => {}
         _ = ending => tracing::warn!("told again: ending at once"),
     }
     Ok(())

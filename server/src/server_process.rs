@@ -1,7 +1,8 @@
-//! How the server process begins: `brig __server <control fd> <configuration fd>`, started by the
-//! supervisor as a user of its own, without capabilities.
+//! How the server process begins: `brig __server <control fd> <configuration fd> <listener fd>`,
+//! started by the supervisor as a user of its own, without capabilities.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::path::Path;
 
@@ -26,11 +27,16 @@ pub fn main() -> Option<i32> {
         return None;
     }
     let number = |arg: Option<String>| arg.and_then(|a| a.parse::<RawFd>().ok());
-    let (Some(control), Some(config)) = (number(args.next()), number(args.next())) else {
+    let fds = [
+        number(args.next()),
+        number(args.next()),
+        number(args.next()),
+    ];
+    let [Some(control), Some(config), Some(listener)] = fds else {
         eprintln!("brig server: {SERVER_COMMAND} is not for use by hand");
         return Some(2);
     };
-    match run(control, config) {
+    match run(control, config, listener) {
         Ok(()) => Some(0),
         Err(error) => {
             eprintln!("brig server: {error:#}");
@@ -39,10 +45,12 @@ pub fn main() -> Option<i32> {
     }
 }
 
-fn run(control: RawFd, config: RawFd) -> anyhow::Result<()> {
+fn run(control: RawFd, config: RawFd, listener: RawFd) -> anyhow::Result<()> {
+    nix::sys::prctl::set_name(c"brig-server")?;
     let config: ServerConfig = serde_json::from_reader(File::from(inherited(config)?))
         .context("reading the configuration from the supervisor")?;
     let control = Channel::from(inherited(control)?);
+    let listener = TcpListener::from(inherited(listener)?);
     anyhow::ensure!(
         config.host.rootless || capabilities::has_none()?,
         "the server was started with capabilities"
@@ -52,7 +60,7 @@ fn run(control: RawFd, config: RawFd) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?
-        .block_on(crate::serve(config, control))
+        .block_on(crate::serve(config, control, listener))
 }
 
 /// Lets the server read its profiles and what any program needs, and nothing else of the host; it
@@ -61,10 +69,18 @@ fn restrict_files(config: &ServerConfig) -> anyhow::Result<()> {
     const NEWEST: ABI = ABI::V5;
     let read = AccessFs::from_read(NEWEST);
     // The service's own memfds are reopened through /proc/self/fd; time zones and name services.
-    let mut paths: Vec<&Path> = ["/proc", "/usr", "/lib", "/lib64", "/etc", "/dev/null", "/dev/urandom"]
-        .into_iter()
-        .map(Path::new)
-        .collect();
+    let mut paths: Vec<&Path> = [
+        "/proc",
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/etc",
+        "/dev/null",
+        "/dev/urandom",
+    ]
+    .into_iter()
+    .map(Path::new)
+    .collect();
     paths.extend(config.config.profiles.as_deref());
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -72,14 +88,18 @@ fn restrict_files(config: &ServerConfig) -> anyhow::Result<()> {
         .create()?;
     for path in paths {
         if let Ok(fd) = PathFd::new(path) {
-            let access: BitFlags<AccessFs> =
-                if path.is_dir() { read } else { AccessFs::ReadFile | AccessFs::WriteFile };
+            let access: BitFlags<AccessFs> = if path.is_dir() {
+                read
+            } else {
+                AccessFs::ReadFile | AccessFs::WriteFile
+            };
             rules = rules.add_rule(PathBeneath::new(fd, access))?;
         }
     }
     let status = rules.restrict_self()?;
     anyhow::ensure!(
-        status.ruleset != RulesetStatus::NotEnforced || config.degraded.iter().any(|l| l == "landlock"),
+        status.ruleset != RulesetStatus::NotEnforced
+            || config.degraded.iter().any(|l| l == "landlock"),
         "the kernel has no Landlock; --allow-degraded landlock starts without"
     );
     Ok(())

@@ -14,7 +14,8 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -55,6 +56,9 @@ const KEPT: [Capability; 5] = [
     Capability::CAP_CHOWN,
     Capability::CAP_KILL,
 ];
+/// Held in reserve, not in effect, for one thing at the very end: removing the service's own cgroup
+/// takes writing to its parent, and the root of a hierarchy is read-only even for root (mode 0555).
+const FOR_THE_END: Capability = Capability::CAP_DAC_OVERRIDE;
 /// Memory of a worker's group beyond what its program may use: the worker, its inits, and files on
 /// their way in and out.
 const WORKER_OVERHEAD_BYTES: u64 = 512 << 20;
@@ -71,17 +75,21 @@ const HEALTHY: Duration = Duration::from_secs(10);
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = args.load()?;
     let signals = take_signals()?;
+    let listener = TcpListener::bind(config.listen)
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     let workers = config.worker_count().get();
     if workers > MAX_WORKERS {
         bail!("{workers} workers are more than {MAX_WORKERS}");
     }
     let (launcher, server_config) = prepare(&config)?;
     if launcher.identity != Identity::Shared {
-        capabilities::keep_only(&KEPT).context("giving up capabilities")?;
+        capabilities::keep_only(&KEPT, &[FOR_THE_END]).context("giving up capabilities")?;
     }
+    prctl::set_no_new_privs()?;
     let mut supervisor = Supervisor {
         launcher,
         server_config,
+        listener,
         signals,
         server: None,
         workers: (0..workers).map(|_| None).collect(),
@@ -90,6 +98,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let result = supervisor.watch();
     supervisor.kill_all();
+    // Where it is not to be had, the next start removes what this one leaves.
+    let _ = capabilities::raise(FOR_THE_END);
     result
 }
 
@@ -99,7 +109,10 @@ fn take_signals() -> anyhow::Result<SignalFd> {
         mask.add(signal);
     }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
-    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    Ok(SignalFd::with_flags(
+        &mask,
+        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+    )?)
 }
 
 /// Checks everything that can be wrong, before anything is started.
@@ -118,7 +131,10 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
             memory_bytes: memory_bytes + WORKER_OVERHEAD_BYTES,
             processes: processes + WORKER_OVERHEAD_PROCESSES,
         },
-        rootfs: RootfsSpec { mounts: languages.mounts(), binds: Vec::new() },
+        rootfs: RootfsSpec {
+            mounts: languages.mounts(),
+            binds: Vec::new(),
+        },
         policy_dir: config.policies_dir()?,
         off: missing,
         warm: 1,
@@ -138,9 +154,15 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
 
 /// The most memory and processes that any language may have.
 fn most_of_all(languages: &Registry) -> (u64, u64) {
-    let maxima = languages.all().iter().flat_map(|l| [l.run_maxima(), l.compile_maxima()]);
+    let maxima = languages
+        .all()
+        .iter()
+        .flat_map(|l| [l.run_maxima(), l.compile_maxima()]);
     maxima.fold((0, 0), |(memory, processes), m| {
-        (memory.max(m.memory_bytes), processes.max(m.processes.into()))
+        (
+            memory.max(m.memory_bytes),
+            processes.max(m.processes.into()),
+        )
     })
 }
 
@@ -166,9 +188,14 @@ fn refuse(layers: Layers, findings: &[Finding]) -> anyhow::Result<()> {
     for (layer, name, does) in layers.described() {
         let found = findings.iter().find(|f| f.layer == layer);
         let why = found.map_or("the cgroup controller is missing", |f| f.detail.as_str());
-        let remedy = found.and_then(|f| f.remedy).unwrap_or(selfcheck::remedy(layer));
+        let remedy = found
+            .and_then(|f| f.remedy)
+            .unwrap_or(selfcheck::remedy(layer));
         text += &format!("\n  {name} ({does})\n    reason: {why}\n    remedy: {remedy}");
-        text += &format!("\n    or start without it, in every answer's sight: --allow-degraded {name}");
+        if Layers::DEGRADABLE.contains(layer) {
+            text += "\n    or start without it, in every answer's sight: --allow-degraded ";
+            text += name;
+        }
     }
     bail!(text)
 }
@@ -201,12 +228,18 @@ fn host(launcher: &Launcher) -> anyhow::Result<Host> {
 }
 
 fn layer(finding: &Finding) -> Layer {
-    Layer { name: finding.name.to_owned(), enforced: finding.enforced, detail: finding.detail.clone() }
+    Layer {
+        name: finding.name.to_owned(),
+        enforced: finding.enforced,
+        detail: finding.detail.clone(),
+    }
 }
 
 struct Supervisor {
     launcher: Launcher,
     server_config: ServerConfig,
+    /// Outlives every server: while one is restarted, connections wait.
+    listener: TcpListener,
     signals: SignalFd,
     server: Option<ServerProcess>,
     workers: Vec<Option<OwnedFd>>,
@@ -268,12 +301,16 @@ impl Supervisor {
 
     fn start_worker(&mut self, index: usize) -> anyhow::Result<()> {
         let number = u32::try_from(index)?;
-        let WorkerProcess { pidfd, channel, .. } =
-            self.launcher.launch(number).with_context(|| format!("starting worker {index}"))?;
+        let WorkerProcess { pidfd, channel, .. } = self
+            .launcher
+            .launch(number)
+            .with_context(|| format!("starting worker {index}"))?;
         self.workers[index] = Some(pidfd);
         if let Some(server) = &self.server {
             // A server that cannot take it is dying, which is noticed by its pidfd.
-            let _ = server.control.send(&Control::Worker { index: number }, &[channel.as_fd()]);
+            let _ = server
+                .control
+                .send(&Control::Worker { index: number }, &[channel.as_fd()]);
         }
         Ok(())
     }
@@ -285,7 +322,10 @@ impl Supervisor {
         match fork(CloneFlags::empty(), None).context("starting the server")? {
             Forked::Parent { pidfd, .. } => Ok(ServerProcess { pidfd, control }),
             Forked::Child => {
-                let error = become_server(self.launcher.identity, &servers_end, &config);
+                let error = become_server(
+                    self.launcher.identity,
+                    [servers_end.as_fd(), config.as_fd(), self.listener.as_fd()],
+                );
                 eprintln!("brig server: {error:#}");
                 exit_now(1)
             }
@@ -294,12 +334,26 @@ impl Supervisor {
 
     /// Which of the signals, the server and the workers have something.
     fn wait(&self) -> anyhow::Result<(bool, bool, Vec<usize>)> {
-        let workers: Vec<_> = self.workers.iter().enumerate().filter_map(|(i, w)| Some((i, w.as_ref()?))).collect();
+        let workers: Vec<_> = self
+            .workers
+            .iter()
+            .enumerate()
+            .filter_map(|(i, w)| Some((i, w.as_ref()?)))
+            .collect();
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        fds.extend(self.server.iter().map(|s| PollFd::new(s.pidfd.as_fd(), PollFlags::POLLIN)));
-        fds.extend(workers.iter().map(|(_, w)| PollFd::new(w.as_fd(), PollFlags::POLLIN)));
+        fds.extend(
+            self.server
+                .iter()
+                .map(|s| PollFd::new(s.pidfd.as_fd(), PollFlags::POLLIN)),
+        );
+        fds.extend(
+            workers
+                .iter()
+                .map(|(_, w)| PollFd::new(w.as_fd(), PollFlags::POLLIN)),
+        );
         let timeout = match self.ending {
-            Some(end) => PollTimeout::try_from(end.saturating_duration_since(Instant::now())).unwrap_or(PollTimeout::MAX),
+            Some(end) => PollTimeout::try_from(end.saturating_duration_since(Instant::now()))
+                .unwrap_or(PollTimeout::MAX),
             None => PollTimeout::NONE,
         };
         match poll(&mut fds, timeout) {
@@ -309,7 +363,12 @@ impl Supervisor {
         let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
         let signals = ready.next() == Some(true);
         let server = self.server.is_some() && ready.next() == Some(true);
-        let ended = workers.iter().zip(ready).filter(|(_, ready)| *ready).map(|((i, _), _)| *i).collect();
+        let ended = workers
+            .iter()
+            .zip(ready)
+            .filter(|(_, ready)| *ready)
+            .map(|((i, _), _)| *i)
+            .collect();
         Ok((signals, server, ended))
     }
 
@@ -354,7 +413,9 @@ impl Supervisor {
     }
 
     fn on_worker_end(&mut self, index: usize) -> anyhow::Result<()> {
-        let Some(pidfd) = self.workers[index].take() else { return Ok(()) };
+        let Some(pidfd) = self.workers[index].take() else {
+            return Ok(());
+        };
         let _ = reap_pidfd(pidfd.as_fd());
         if self.ending.is_some() {
             return Ok(());
@@ -376,20 +437,25 @@ impl Supervisor {
             let _ = reap_pidfd(pidfd.as_fd());
         }
         for index in 0..self.workers.len() {
-            self.launcher.base.remove_worker(u32::try_from(index).unwrap_or(u32::MAX));
+            self.launcher
+                .base
+                .remove_worker(u32::try_from(index).unwrap_or(u32::MAX));
         }
     }
 }
 
 /// Runs in the forked child; returns only on failure.
-fn become_server(identity: Identity, control: &Channel, config: &OwnedFd) -> anyhow::Error {
-    match try_become_server(identity, control, config) {
+fn become_server(identity: Identity, fds: [BorrowedFd<'_>; 3]) -> anyhow::Error {
+    match try_become_server(identity, fds) {
         Ok(error) => anyhow::Error::new(error).context("executing the server"),
         Err(error) => error,
     }
 }
 
-fn try_become_server(identity: Identity, control: &Channel, config: &OwnedFd) -> anyhow::Result<std::io::Error> {
+fn try_become_server(
+    identity: Identity,
+    fds: [BorrowedFd<'_>; 3],
+) -> anyhow::Result<std::io::Error> {
     if let Identity::Separate { base } = identity {
         let (uid, gid) = (Uid::from_raw(base), Gid::from_raw(base));
         setgroups(&[])?;
@@ -403,18 +469,26 @@ fn try_become_server(identity: Identity, control: &Channel, config: &OwnedFd) ->
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     dup2_stdin(File::open("/dev/null")?)?;
-    for fd in [control.as_fd(), config.as_fd()] {
+    for fd in fds {
         fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
-    keep_only(&[control.as_raw_fd(), config.as_raw_fd()])?;
-    let args = ["brig-server", SERVER_COMMAND, &control.as_raw_fd().to_string(), &config.as_raw_fd().to_string()]
-        .map(|a| CString::new(a).unwrap_or_default());
+    let numbers = fds.map(|fd| fd.as_raw_fd());
+    keep_only(&numbers)?;
+    let args = ["brig-server".to_owned(), SERVER_COMMAND.to_owned()]
+        .into_iter()
+        .chain(numbers.map(|n| n.to_string()))
+        .map(|a| CString::new(a).unwrap_or_default())
+        .collect();
     let env = std::env::vars()
         .filter(|(key, _)| key.starts_with("BRIG_") || key == "RUST_BACKTRACE")
         .filter_map(|(key, value)| CString::new(format!("{key}={value}")).ok())
         .collect();
     let _ = std::io::stderr().flush();
-    Ok(execve(c"/proc/self/exe", &StringArray::new(args.into()), &StringArray::new(env)))
+    Ok(execve(
+        c"/proc/self/exe",
+        &StringArray::new(args),
+        &StringArray::new(env),
+    ))
 }
 
 fn drop_bounding_set() -> anyhow::Result<()> {

@@ -413,8 +413,10 @@ fn remove_tree(dir: &Path) {
     }
     for _ in 0..TRIES {
         kill_tree(dir);
-        if remove_dirs(dir).is_ok() {
-            return;
+        match remove_dirs(dir) {
+            // Its last processes are still on their way out.
+            Err(e) if e.raw_os_error() == Some(libc::EBUSY) => {}
+            _ => return,
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

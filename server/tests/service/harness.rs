@@ -1,0 +1,308 @@
+//! Starting `brig serve` and talking to it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+pub(crate) const BRIG: &str = env!("CARGO_BIN_EXE_brig");
+
+/// No wait in these tests should come near it on any machine.
+pub(crate) const BOUND: Duration = Duration::from_secs(120);
+
+/// Waits until `condition` holds.
+pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    assert!(within(BOUND, condition), "not within {BOUND:?}: {what}");
+}
+
+/// Whether `condition` comes to hold within `bound`.
+pub(crate) fn within(bound: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + bound;
+    while !condition() {
+        if Instant::now() >= end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// A running service.
+pub(crate) struct Service {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// Lines of its log.
+    log: Mutex<Receiver<String>>,
+}
+
+impl Service {
+    /// Starts it with `args` on a free port and waits until it is ready.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(BRIG)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = follow(&mut child);
+        let mut seen = Vec::new();
+        let address = loop {
+            let line = log
+                .recv_timeout(BOUND)
+                .unwrap_or_else(|_| panic!("it does not serve: {seen:#?}"));
+            match line.split_once("listen=127.0.0.1:") {
+                Some((_, rest)) => {
+                    let port = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+                    break format!("127.0.0.1:{port}").parse().unwrap();
+                }
+                None => seen.push(line),
+            }
+        };
+        let service = Self {
+            child,
+            address,
+            log: Mutex::new(log),
+        };
+        eventually("it is ready", || service.status("/readyz") == 200);
+        service
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Ends it with SIGTERM.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait()
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the service ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Whether a line with `text` comes in the log.
+    pub(crate) fn logs(&self, text: &str) -> bool {
+        let end = Instant::now() + BOUND;
+        let log = self.log.lock().unwrap();
+        while let Ok(line) = log.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if line.contains(text) {
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(crate) fn status(&self, path: &str) -> u16 {
+        self.get(path).map_or(0, |(status, _)| status)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        let url = format!("http://{}{path}", self.address);
+        let mut answer = agent().get(&url).call().ok()?;
+        Some((
+            answer.status().as_u16(),
+            answer.body_mut().read_to_string().ok()?,
+        ))
+    }
+
+    /// `POST /v1/runs`; `None` if no answer comes.
+    pub(crate) fn try_run(&self, request: &Value) -> Option<(u16, Value)> {
+        let url = format!("http://{}/v1/runs", self.address);
+        let mut answer = agent().post(&url).send_json(request).ok()?;
+        Some((
+            answer.status().as_u16(),
+            answer.body_mut().read_json().ok()?,
+        ))
+    }
+
+    /// As `try_run`, for a run that must be answered with 200.
+    pub(crate) fn run(&self, request: &Value) -> Value {
+        let (status, answer) = self.try_run(request).expect("an answer");
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Sends a run and does not wait for the answer.
+    pub(crate) fn begin(&self, request: &Value) -> TcpStream {
+        let body = request.to_string();
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(
+            stream,
+            "POST /v1/runs HTTP/1.1\r\nhost: brig\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        stream
+    }
+
+    /// The value of a metric without labels, or the sum over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics").expect("metrics");
+        let value = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            (rest.starts_with(' ') || rest.starts_with('{'))
+                .then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
+        };
+        text.lines().filter_map(value).sum()
+    }
+
+    /// Pids of the supervisor's children, by the name in their `comm`.
+    pub(crate) fn children(&self, name: &str) -> Vec<u32> {
+        let of = |pid: u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default()
+        };
+        let pids = of(self.pid());
+        let called = |pid: &u32| comm(*pid) == name;
+        pids.split_whitespace()
+            .filter_map(|p| p.parse().ok())
+            .filter(called)
+            .collect()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = kill(
+            Pid::from_raw(self.child.id().cast_signed()),
+            Signal::SIGTERM,
+        );
+        if !within(Duration::from_secs(10), || {
+            self.child.try_wait().is_ok_and(|s| s.is_some())
+        }) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(BOUND))
+        .build()
+        .into()
+}
+
+fn follow(child: &mut Child) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    let stderr = child.stderr.take().unwrap();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // Whoever reads the log may be done with it; the pipe must be emptied all the same.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+pub(crate) fn comm(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// The value of `key` in `/proc/<pid>/status`.
+pub(crate) fn proc_status(pid: u32, key: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    text.lines()
+        .find_map(|l| l.strip_prefix(key)?.strip_prefix(":\t"))
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+/// All directories called `brig-<pid>` below the cgroup mounts.
+pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {
+    fn search(dir: &Path, name: &str, depth: u32, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy() == name {
+                found.push(entry.path());
+            } else if depth > 0 && entry.file_type().is_ok_and(|t| t.is_dir()) {
+                search(&entry.path(), name, depth - 1, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    search(
+        Path::new("/sys/fs/cgroup"),
+        &format!("brig-{pid}"),
+        6,
+        &mut found,
+    );
+    found
+}
+
+/// A static program that behaves as its first argument says.
+const ALL_SORTS: &str = r#"
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+  const char *mode = argc > 1 ? argv[1] : "ok";
+  if (!strcmp(mode, "ok")) { puts("hi"); return 0; }
+  if (!strcmp(mode, "exit")) return 3;
+  if (!strcmp(mode, "crash")) abort();
+  if (!strcmp(mode, "spin")) for (;;);
+  if (!strcmp(mode, "sleep")) for (;;) pause();
+  if (!strcmp(mode, "hog")) for (;;) memset(malloc(1 << 20), 1, 1 << 20);
+  if (!strcmp(mode, "bomb")) for (;;) fork();
+  if (!strcmp(mode, "flood")) for (;;) puts("flood");
+  if (!strcmp(mode, "daemon")) { if (!fork()) { setsid(); for (;;) pause(); } return 0; }
+  if (!strcmp(mode, "files")) { for (int i = 0; i < 50; i++) { char n[20]; sprintf(n, "f%d", i); fclose(fopen(n, "w")); } return 0; }
+  return 99;
+}
+"#;
+
+/// A request that runs [`ALL_SORTS`] in `mode` under tight limits.
+pub(crate) fn request(mode: &str) -> Value {
+    static PROGRAM: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let content = PROGRAM.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, program) = (dir.path().join("all.c"), dir.path().join("all"));
+        std::fs::write(&source, ALL_SORTS).unwrap();
+        let done = Command::new("gcc")
+            .args(["-Os", "-static", "-s", "-o"])
+            .args([&program, &source])
+            .status();
+        assert!(done.expect("gcc is installed by `make deps`").success());
+        base64::engine::general_purpose::STANDARD.encode(std::fs::read(&program).unwrap())
+    });
+    // Each kind meets the limit that it is for, also on a machine that is busy with other things.
+    let cpu_time_ms = if matches!(mode, "spin" | "bomb") {
+        30
+    } else {
+        10_000
+    };
+    let memory_bytes: u64 = if mode == "hog" { 8 << 20 } else { 256 << 20 };
+    json!({
+        "language": "executable",
+        "files": [{"path": "main", "content": content, "encoding": "base64"}],
+        "args": [mode],
+        "limits": {
+            "cpu_time_ms": cpu_time_ms, "wall_time_ms": 60_000, "memory_bytes": memory_bytes,
+            "processes": 16, "output_bytes": 65536,
+        },
+    })
+}

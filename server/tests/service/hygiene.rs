@@ -1,0 +1,188 @@
+//! Two thousand runs of every kind leave nothing behind.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use super::harness::{Service, comm, eventually, groups_of, proc_status, request};
+
+const RUNS: usize = 2000;
+const CLIENTS: usize = 4;
+const MODES: [(&str, &str); 9] = [
+    ("ok", "ok"),
+    ("exit", "runtime_error"),
+    ("crash", "runtime_error"),
+    ("spin", "time_limit_exceeded"),
+    ("hog", "memory_limit_exceeded"),
+    ("bomb", "time_limit_exceeded"),
+    ("flood", "output_limit_exceeded"),
+    ("daemon", "ok"),
+    ("cancelled", ""),
+];
+
+/// What could be left behind, counted.
+#[derive(Debug, PartialEq, Eq)]
+struct Traces {
+    /// Processes of the service, sandboxes and programs included.
+    processes: usize,
+    cgroups: usize,
+    namespaces: usize,
+    mounts: usize,
+    descriptors: usize,
+    temporary_files: usize,
+}
+
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        for task in fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|c| c.parse::<u32>().ok()),
+            );
+        }
+        next += 1;
+    }
+    all
+}
+
+fn count(path: &str) -> usize {
+    fs::read_dir(path).map_or(0, Iterator::count)
+}
+
+fn directories_below(path: &std::path::Path) -> usize {
+    let below = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    below.map(|e| 1 + directories_below(&e.path())).sum()
+}
+
+fn traces(service: &Service) -> Traces {
+    let family = descendants(service.pid());
+    let mut namespaces = BTreeSet::new();
+    for pid in &family {
+        for entry in fs::read_dir(format!("/proc/{pid}/ns"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            namespaces.extend(fs::read_link(entry.path()));
+        }
+    }
+    let long_lived: Vec<_> = family.iter().filter(|p| comm(**p) != "brig-init").collect();
+    let lines = |pid: &&u32| {
+        fs::read_to_string(format!("/proc/{pid}/mountinfo")).map_or(0, |t| t.lines().count())
+    };
+    let is_ours = |e: &fs::DirEntry| e.file_name().to_string_lossy().contains("brig");
+    Traces {
+        processes: family.len(),
+        cgroups: groups_of(service.pid())
+            .iter()
+            .map(|g| directories_below(g))
+            .sum(),
+        namespaces: namespaces.len(),
+        mounts: long_lived.iter().map(lines).sum(),
+        descriptors: long_lived
+            .iter()
+            .map(|pid| count(&format!("/proc/{pid}/fd")))
+            .sum(),
+        temporary_files: ["/tmp", "/dev/shm"]
+            .iter()
+            .map(|d| {
+                fs::read_dir(d)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter(is_ours)
+                    .count()
+            })
+            .sum(),
+    }
+}
+
+/// Resident memory of the long-lived processes, in KiB.
+fn memory_kib(service: &Service) -> u64 {
+    let family = descendants(service.pid());
+    let long_lived = family.into_iter().filter(|p| comm(*p) != "brig-init");
+    let kib = |pid| {
+        proc_status(pid, "VmRSS")
+            .trim_end_matches(" kB")
+            .trim()
+            .parse::<u64>()
+            .unwrap()
+    };
+    long_lived.map(kib).sum()
+}
+
+/// Mixed runs from several clients at once, every kind in turn.
+fn exercise(service: &Service, runs: usize) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= runs {
+                        return;
+                    }
+                    one_run(service, MODES[n % MODES.len()]);
+                }
+            });
+        }
+    });
+    eventually("all runs are over", || {
+        service.metric("brig_running") < 1.0 && service.metric("brig_queue_depth") < 1.0
+    });
+}
+
+fn one_run(service: &Service, (mode, status): (&str, &str)) {
+    if mode == "cancelled" {
+        let stream = service.begin(&request("sleep"));
+        // Hang up at any moment: queued, being set up, running.
+        std::thread::yield_now();
+        drop(stream);
+        return;
+    }
+    let answer: Value = service.run(&request(mode));
+    assert_eq!(answer["status"], status, "{mode}: {answer}");
+}
+
+#[test]
+fn two_thousand_mixed_runs_leave_nothing_behind() {
+    let service = Service::start(&["--workers", "2"]);
+    exercise(&service, 200);
+    // How much is prepared ahead settles when the workers are idle.
+    let mut before = traces(&service);
+    eventually("the service settles", || {
+        let now = traces(&service);
+        std::mem::replace(&mut before, now) == before && before.processes > 0
+    });
+    let memory_before = memory_kib(&service);
+    exercise(&service, RUNS);
+    let mut after = traces(&service);
+    eventually("everything is as it was", || {
+        after = traces(&service);
+        after == before
+    });
+    assert_eq!(after, before);
+    let grown = memory_kib(&service).saturating_sub(memory_before);
+    println!(
+        "memory before {memory_before} KiB, grown by {grown} KiB after {RUNS} runs; {after:?}"
+    );
+    // Less than a page a run: allocators keep a little, leaks grow with the runs.
+    assert!(grown < RUNS as u64 * 4, "memory grew by {grown} KiB");
+    let pid = service.pid();
+    assert!(service.stop().success());
+    assert_eq!(groups_of(pid), Vec::<std::path::PathBuf>::new());
+}

@@ -1,0 +1,151 @@
+//! Who the processes are, and what happens when one dies.
+
+use std::io::Read;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use super::harness::{Service, eventually, groups_of, proc_status, request};
+
+const NO_CAPABILITIES: &str = "0000000000000000";
+
+fn kill_9(pid: u32) {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn server_and_workers_have_no_rights() {
+    let service = Service::start(&["--workers", "2"]);
+    let (servers, workers) = (
+        service.children("brig-server"),
+        service.children("brig-worker"),
+    );
+    assert_eq!((servers.len(), workers.len()), (1, 2));
+    let mut users = Vec::new();
+    for pid in servers.into_iter().chain(workers) {
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            assert_eq!(proc_status(pid, set), NO_CAPABILITIES, "{set} of {pid}");
+        }
+        assert_eq!(proc_status(pid, "NoNewPrivs"), "1");
+        assert_eq!(proc_status(pid, "Groups"), "");
+        users.push(proc_status(pid, "Uid"));
+    }
+    users.sort_unstable();
+    users.dedup();
+    assert_eq!(users.len(), 3, "each has a user of its own: {users:?}");
+}
+
+#[test]
+fn a_worker_killed_in_the_middle_costs_one_run() {
+    let service = Service::start(&["--workers", "1"]);
+    let mut stream = service.begin(&request("sleep"));
+    eventually("the run is running", || {
+        service.metric("brig_running") > 0.0
+    });
+    // A warm-up of the pool may still be under way; only a started program is not tried again.
+    eventually("the program has started", || program_runs());
+    kill_9(service.children("brig-worker")[0]);
+    let mut answer = vec![0; 8192];
+    let n = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..n]).into_owned();
+    assert!(answer.contains("\"internal_error\""), "{answer}");
+    assert_eq!(service.run(&request("ok"))["status"], "ok");
+}
+
+/// Whether a program that sleeps forever is to be seen on this machine.
+fn program_runs() -> bool {
+    let is_it = |e: &std::fs::DirEntry| {
+        std::fs::read(e.path().join("cmdline")).is_ok_and(|c| c == b"./main\0sleep\0")
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .any(|e| is_it(&e))
+}
+
+#[test]
+fn a_killed_server_is_started_anew() {
+    let service = Service::start(&["--workers", "1"]);
+    let before = service.children("brig-server")[0];
+    kill_9(before);
+    eventually("another server is ready", || {
+        service
+            .children("brig-server")
+            .first()
+            .is_some_and(|pid| *pid != before)
+            && service.status("/readyz") == 200
+    });
+    assert_eq!(service.run(&request("ok"))["status"], "ok");
+}
+
+#[test]
+fn nothing_outlives_a_killed_supervisor() {
+    let mut service = Service::start(&["--workers", "2"]);
+    let pid = service.pid();
+    let mut family = service.children("brig-server");
+    family.extend(service.children("brig-worker"));
+    let _running = service.begin(&request("sleep"));
+    eventually("the run is running", || {
+        service.metric("brig_running") > 0.0
+    });
+    service.signal(Signal::SIGKILL);
+    service.wait();
+    let alive = |pid: &u32| std::path::Path::new(&format!("/proc/{pid}")).exists();
+    eventually("server and workers are dead", || !family.iter().any(alive));
+    // The groups are found and removed by the next start.
+    let next = Service::start(&["--workers", "1"]);
+    eventually("the groups are gone", || groups_of(pid).is_empty());
+    drop(next);
+}
+
+#[test]
+fn sigterm_lets_runs_finish_and_leaves_nothing() {
+    let service = Service::start(&["--workers", "1"]);
+    let pid = service.pid();
+    let mut stream = service.begin(&json!({
+        "language": "python", "source": "import time; time.sleep(0.7); print('finished')",
+    }));
+    eventually("the run is running", || {
+        service.metric("brig_running") > 0.0
+    });
+    assert!(service.stop().success());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("finished\\n"), "{answer}");
+    assert_eq!(groups_of(pid), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn languages_are_read_again_on_sighup() {
+    let dir = tempfile::tempdir().unwrap();
+    let languages = dir.path().join("languages");
+    std::fs::create_dir(&languages).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), mode).unwrap();
+    let service = Service::start(&["--workers", "1", "--profiles", dir.path().to_str().unwrap()]);
+    let request = json!({"language": "echo", "source": "hello"});
+    assert_eq!(service.try_run(&request).unwrap().0, 422);
+    let profile = "id = \"echo\"\nname = \"Echo\"\nextensions = [\"txt\"]\nsource_name = \"main.txt\"\nexample = \"x\"\n\
+        packages = []\n[version]\ncommand = [\"/bin/cat\", \"--version\"]\npattern = '([0-9.]+)'\nformat = \"{1}\"\n\
+        [run]\npolicy = \"default\"\ncommand = [\"/bin/cat\", \"{entry}\"]\n";
+    std::fs::write(languages.join("echo.toml"), profile).unwrap();
+    service.signal(Signal::SIGHUP);
+    eventually("the new language is there", || {
+        service
+            .try_run(&request)
+            .is_some_and(|(status, _)| status == 200)
+    });
+    assert_eq!(service.run(&request)["run"]["stdout"], "hello");
+    std::fs::write(languages.join("echo.toml"), "id = \"echo\"\nnonsense = 1\n").unwrap();
+    service.signal(Signal::SIGHUP);
+    assert!(
+        service.logs("echo.toml:2"),
+        "the mistake is named with file and line"
+    );
+    assert_eq!(
+        service.run(&request)["run"]["stdout"],
+        "hello",
+        "the old profiles stay"
+    );
+}

@@ -1,0 +1,75 @@
+//! Runs through the whole service.
+
+use serde_json::json;
+
+use super::harness::{Service, eventually, request};
+
+#[test]
+fn every_way_to_end_has_its_status() {
+    let service = Service::start(&["--workers", "2"]);
+    for (mode, status) in [
+        ("ok", "ok"),
+        ("exit", "runtime_error"),
+        ("crash", "runtime_error"),
+        ("spin", "time_limit_exceeded"),
+        ("hog", "memory_limit_exceeded"),
+        ("bomb", "time_limit_exceeded"),
+        ("flood", "output_limit_exceeded"),
+        ("daemon", "ok"),
+        ("files", "ok"),
+    ] {
+        let answer = service.run(&request(mode));
+        assert_eq!(answer["status"], status, "{mode}: {answer}");
+    }
+    assert!(service.metric("brig_runs_total") >= 9.0);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn a_client_that_hangs_up_ends_its_run() {
+    let service = Service::start(&["--workers", "1"]);
+    let stream = service.begin(&request("sleep"));
+    eventually("the run is running", || {
+        service.metric("brig_running") > 0.0
+    });
+    drop(stream);
+    eventually("the run is not running any more", || {
+        service.metric("brig_running") < 1.0
+    });
+    assert_eq!(service.run(&request("ok"))["status"], "ok");
+}
+
+#[test]
+fn a_full_queue_is_said_with_503_and_when_to_come_back() {
+    let service = Service::start(&["--workers", "1", "--queue", "1"]);
+    let running = service.begin(&request("sleep"));
+    eventually("the run is running", || {
+        service.metric("brig_running") > 0.0
+    });
+    let waiting = service.begin(&request("sleep"));
+    eventually("one run waits", || service.metric("brig_queue_depth") > 0.0);
+    let (status, problem) = service.try_run(&request("ok")).unwrap();
+    assert_eq!(status, 503, "{problem}");
+    drop((running, waiting));
+    eventually("the queue empties", || {
+        service.metric("brig_queue_depth") < 1.0
+    });
+    assert_eq!(service.run(&request("ok"))["status"], "ok");
+}
+
+#[test]
+fn a_program_cannot_write_to_what_it_was_given() {
+    let service = Service::start(&["--workers", "1"]);
+    let source = "import os\n\
+        for how in (os.O_WRONLY, os.O_RDWR):\n\
+        \x20 try: os.open('/proc/self/fd/0', how); print('opened')\n\
+        \x20 except OSError: print('denied')\n\
+        try: os.fchmod(0, 0o666); print('changed')\n\
+        except OSError: print('denied')\n\
+        print(os.read(0, 9), os.lseek(0, 0, 0), os.fstat(0).st_size)\n";
+    let answer = service.run(&json!({"language": "python", "source": source, "stdin": "abc"}));
+    assert_eq!(
+        answer["run"]["stdout"], "denied\ndenied\ndenied\nb'abc' 0 3\n",
+        "{answer}"
+    );
+}
