@@ -52,6 +52,12 @@ pub fn make_ambient(keep: &[Capability]) -> Result<(), CapsError> {
     caps::set(None, CapSet::Ambient, &keep)
 }
 
+/// Lets an `execve` keep all that this process has.
+pub fn keep_over_execve() -> Result<(), CapsError> {
+    let all: Vec<_> = caps::read(None, CapSet::Permitted)?.into_iter().collect();
+    make_ambient(&all)
+}
+
 /// Whether all sets are empty.
 pub fn has_none() -> Result<bool, CapsError> {
     for set in [

@@ -88,6 +88,9 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     prctl::set_pdeathsig(Signal::SIGKILL).step("set the parent death signal")?;
     prctl::set_name(c"brig-init").step("set the process name")?;
     map_ids(birth.context).step("map the user and group id")?;
+    if !birth.shape.off.contains(Layers::NESTED_NAMESPACES) {
+        forbid_namespaces().step("forbid nested namespaces")?;
+    }
     let clock = enter_time_namespace(birth.shape.off).step("enter a time namespace")?;
     make_work_dirs(birth.shape.off).step("mount /box and /tmp")?;
     cover_proc(birth.shape).step("mount /proc")?;
@@ -133,6 +136,13 @@ fn map_ids(context: &Context) -> io::Result<()> {
         "/proc/self/gid_map",
         format!("{INSIDE_ID} {} 1", context.gid),
     )
+}
+
+/// A user namespace gives its maker every capability inside, and with them most of the kernel to
+/// play with. The limit is this user namespace's own (namespaces(7), `/proc/sys/user`), so nobody
+/// inside can lift it without CAP_SYS_RESOURCE.
+fn forbid_namespaces() -> io::Result<()> {
+    fs::write("/proc/sys/user/max_user_namespaces", "0")
 }
 
 /// Makes the clocks of the processes to come start near zero (time_namespaces(7)). Returns how many

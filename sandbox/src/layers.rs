@@ -43,6 +43,8 @@ bitflags::bitflags! {
         const ROOTFS = 1 << 16;
         /// What is bound from the host cannot be written.
         const READONLY = 1 << 17;
+        /// No namespaces within the sandbox, whatever the filter lets through.
+        const NESTED_NAMESPACES = 1 << 18;
     }
 }
 
@@ -132,6 +134,11 @@ const NAMES: &[(Layers, &str, &str)] = &[
         Layers::LANDLOCK,
         "landlock",
         "only the files that the policy lists, whatever the mounts show",
+    ),
+    (
+        Layers::NESTED_NAMESPACES,
+        "nested_namespaces",
+        "no namespaces within the sandbox, whatever the filter lets through",
     ),
     (
         Layers::SECCOMP,

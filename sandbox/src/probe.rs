@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::CloneFlags;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,8 @@ pub enum Probe {
     OpenFiles(u64),
     /// Reads the host name.
     HostName,
+    /// Makes a user namespace.
+    NestedNamespace,
 }
 
 /// Runs `probe`; the answer is the exit code.
@@ -80,6 +82,7 @@ pub fn run(probe: Probe) -> i32 {
         Probe::Proc => !shows_more_than_processes(),
         Probe::OpenFiles(limit) => getrlimit(Resource::RLIMIT_NOFILE) == Ok((limit, limit)),
         Probe::HostName => nix::unistd::gethostname().is_ok_and(|name| name == "sandbox"),
+        Probe::NestedNamespace => unshare(CloneFlags::CLONE_NEWUSER).is_err(),
     };
     i32::from(!denied)
 }

@@ -118,6 +118,8 @@ impl Process<'_> {
         }
         if on(Layers::CAPABILITIES) {
             capabilities::drop_all().step("drop capabilities")?;
+        } else {
+            capabilities::keep_over_execve().step("keep capabilities")?;
         }
         if on(Layers::NO_NEW_PRIVS) {
             prctl::set_no_new_privs().step("set no_new_privs")?;
@@ -342,12 +344,19 @@ fn reset_signals() -> io::Result<()> {
 fn set_rlimits(limits: &Limits) -> io::Result<()> {
     let cpu_seconds = limits.cpu_time_ms.div_ceil(1000) + 2;
     let all = [
-        (Resource::RLIMIT_CORE, 0),
+        // Not 0: where the host pipes core dumps to a handler, which runs as root outside, only 1
+        // keeps it from being started (core(5); "special value" in fs/coredump.c). No ELF core
+        // fits in a byte either.
+        (Resource::RLIMIT_CORE, 1),
         (Resource::RLIMIT_CPU, cpu_seconds),
         (Resource::RLIMIT_FSIZE, limits.file_size_bytes),
         (Resource::RLIMIT_NOFILE, limits.open_files.into()),
         (Resource::RLIMIT_STACK, limits.stack_bytes),
         (Resource::RLIMIT_MSGQUEUE, 0),
+        // Counted per host user, whom in rootless mode all workers share.
+        (Resource::RLIMIT_SIGPENDING, 1024),
+        (Resource::RLIMIT_NICE, 0),
+        (Resource::RLIMIT_RTPRIO, 0),
         (Resource::RLIMIT_MEMLOCK, 64 << 10),
     ];
     for (resource, value) in all {

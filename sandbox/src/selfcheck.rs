@@ -249,6 +249,7 @@ fn checks(namespaces: &Namespaces) -> Vec<Check> {
         namespace(Layers::CGROUP_NAMESPACE, &["cgroup"]),
         namespace(Layers::TIME_NAMESPACE, &["time"]),
         check(Layers::CAPABILITIES, Probe::Privilege),
+        check(Layers::NESTED_NAMESPACES, Probe::NestedNamespace),
         check(Layers::NO_NEW_PRIVS, Probe::NoNewPrivs),
         check(Layers::RLIMITS, Probe::OpenFiles(base.open_files.into())),
         check(Layers::DISK_LIMIT, Probe::Disk(8 << 20)).with(|l| l.disk_bytes = 4 << 20),

@@ -1,7 +1,7 @@
 //! `brig-sandbox run`.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use brig_sandbox::policy;
 use brig_sandbox::protocol::{Collect, Job};
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::spawn::{DEFAULT_UID_BASE, Identity, Launcher};
+use brig_sandbox::sys::memfd;
 use clap::{Args, ValueEnum};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -49,7 +50,7 @@ pub(crate) struct RunArgs {
     )]
     policy: String,
     /// Leave out a layer of isolation. For tests and diagnosis, never for untrusted programs
-    #[arg(long, value_name = "LAYER", value_parser = Layers::by_name, help_heading = "Isolation")]
+    #[arg(long, value_name = "LAYER", value_parser = spared_layer, help_heading = "Isolation")]
     without: Vec<Layers>,
     /// Show a host file or directory read-only inside
     #[arg(long, value_name = "HOST[:INSIDE]", help_heading = "Isolation")]
@@ -174,6 +175,14 @@ impl LimitArgs {
             cpus: self.cpus,
         }
     }
+}
+
+fn spared_layer(name: &str) -> Result<Layers, String> {
+    let layer = Layers::by_name(name)?;
+    if layer == Layers::NO_NEW_PRIVS {
+        return Err("the worker itself has no_new_privs, and its children inherit it".to_owned());
+    }
+    Ok(layer)
 }
 
 /// What a program's environment starts from.
@@ -301,13 +310,19 @@ fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
     }))?)
 }
 
+/// A regular file is passed as a sealed copy: the program can map, seek and reopen it, and neither
+/// its path nor the caller's descriptor gets into the sandbox.
 fn open_stdin(path: Option<&Path>) -> anyhow::Result<OwnedFd> {
-    match path {
-        Some(path) => Ok(File::open(path)
-            .with_context(|| format!("--stdin {}", path.display()))?
-            .into()),
-        None => Ok(io::stdin().as_fd().try_clone_to_owned()?),
+    let mut file: File = match path {
+        Some(path) => File::open(path).with_context(|| format!("--stdin {}", path.display()))?,
+        None => io::stdin().as_fd().try_clone_to_owned()?.into(),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(file.into());
     }
+    let mut content = Vec::new();
+    file.read_to_end(&mut content).context("reading stdin")?;
+    Ok(memfd::read_only(c"stdin", &content)?)
 }
 
 fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow::Result<Launcher> {
