@@ -1,5 +1,6 @@
 // attack: the same by clone3, whose flags a filter cannot see
 // stopped-by: seccomp = denied
+// stopped-by: nested_namespaces = denied
 #include "attack.h"
 
 #include <linux/sched.h>

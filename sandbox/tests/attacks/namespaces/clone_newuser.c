@@ -1,5 +1,6 @@
 // attack: a child in a nested user namespace, by flags of clone
 // stopped-by: seccomp = violation clone
+// stopped-by: nested_namespaces = denied
 #include "attack.h"
 
 int main(void) {

@@ -1,5 +1,6 @@
 // attack: root in a nested user namespace, to mount what it likes in a mount namespace of its own
 // stopped-by: seccomp = violation unshare
+// stopped-by: nested_namespaces = denied
 // stopped-by: landlock = denied
 #include "attack.h"
 

@@ -2,6 +2,7 @@
 # args: {secret_file}
 # stopped-by: rootfs = denied
 # stopped-by: landlock = denied
+
 import sys
 
 try:
