@@ -1,5 +1,6 @@
 // attack: opens a performance counter, for side channels or for the bugs behind it
 // stopped-by: seccomp = violation perf_event_open
+// control: native
 #include "attack.h"
 
 #include <linux/perf_event.h>

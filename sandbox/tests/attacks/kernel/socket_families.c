@@ -3,12 +3,12 @@
 #include "attack.h"
 
 int main(void) {
-  int made = 0;
   for (int family = 0; family < 64; family++) {
     for (int type = SOCK_STREAM; family != AF_UNIX && type <= SOCK_SEQPACKET; type++) {
-      made += socket(family, type, 0) >= 0;
-      made += socketpair(family, type, 0, (int[2]){0}) == 0;
+      if (socket(family, type, 0) >= 0 || socketpair(family, type, 0, (int[2]){0}) == 0) {
+        return SUCCEEDED;
+      }
     }
   }
-  return verdict(made > 0);
+  return DENIED;
 }
