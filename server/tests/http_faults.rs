@@ -36,7 +36,10 @@ async fn a_run_answers_with_what_the_program_wrote() {
     assert_eq!(answer.body["run"]["stdout"], "hello");
     assert_eq!(answer.body["run"]["outcome"], "exited");
     assert_eq!(answer.body["compile"], serde_json::Value::Null);
-    assert_eq!(answer.body["run"]["usage"]["cpu_user_us"], serde_json::Value::Null);
+    assert_eq!(
+        answer.body["run"]["usage"]["cpu_user_us"],
+        serde_json::Value::Null
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,16 +105,27 @@ async fn a_sandbox_fault_is_not_the_programs_and_turns_readiness_red() {
         }
         worker.print(job, "fine");
     });
-    assert_eq!(get(&app, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        get(&app, "/readyz").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     assert_eq!(post(&app, program()).await.body["status"], "ok");
     assert_eq!(get(&app, "/readyz").await.status, StatusCode::OK);
     let body = r#"{"language": "python", "source": "", "limits": {"output_bytes": 7}}"#;
     let answer = post(&app, body).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.body["status"], "internal_error");
-    assert!(answer.body["message"].as_str().unwrap().contains("mount /proc"));
+    assert!(
+        answer.body["message"]
+            .as_str()
+            .unwrap()
+            .contains("mount /proc")
+    );
     assert!(!answer.body.to_string().contains("secret of the host"));
-    assert_eq!(get(&app, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        get(&app, "/readyz").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     assert_eq!(get(&app, "/healthz").await.status, StatusCode::OK);
     let prober = Arc::clone(&app);
     let proving = tokio::spawn(async move { prober.health.keep_proving(&prober.pool).await });
@@ -126,7 +140,9 @@ async fn too_much_output_stops_the_program_and_is_counted_to_the_end() {
         worker.started(&job);
         job.stdout.write_all(&vec![b'x'; 100_000]).unwrap();
         let stop = worker.hear().unwrap();
-        assert!(matches!(stop, ToWorker::Stop { reason: StopReason::OutputLimit, job: id } if id == job.job.id));
+        assert!(
+            matches!(stop, ToWorker::Stop { reason: StopReason::OutputLimit, job: id } if id == job.job.id)
+        );
         job.stdout.write_all(&vec![b'x'; 200_000]).unwrap();
         worker.finished(job, Ok(report(Outcome::OutputLimit)));
     });
@@ -148,7 +164,13 @@ async fn a_client_that_goes_away_stops_its_run_and_the_worker_is_used_again() {
             return worker.print(job, "next");
         }
         worker.started(&job);
-        assert!(matches!(worker.hear(), Some(ToWorker::Stop { reason: StopReason::Cancelled, .. })));
+        assert!(matches!(
+            worker.hear(),
+            Some(ToWorker::Stop {
+                reason: StopReason::Cancelled,
+                ..
+            })
+        ));
         worker.finished(job, Ok(report(Outcome::Cancelled)));
     });
     let first = run(&app);
@@ -159,7 +181,10 @@ async fn a_client_that_goes_away_stops_its_run_and_the_worker_is_used_again() {
     assert_eq!(answer.body["run"]["stdout"], "next");
     let metrics = get(&app, "/metrics").await.body;
     let metrics = metrics.as_str().unwrap();
-    assert!(metrics.contains(r#"brig_runs_total{language="python",status="cancelled"} 1"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"brig_runs_total{language="python",status="cancelled"} 1"#),
+        "{metrics}"
+    );
     assert!(metrics.contains(r#"brig_runs_total{language="python",status="ok"} 1"#));
 }
 
@@ -222,13 +247,23 @@ async fn workers_that_break_the_protocol_are_dropped() {
     let app = app(|_| {});
     let (servers_end, channel) = Channel::pair().unwrap();
     app.pool.add_worker(0, servers_end).unwrap();
-    channel.send(&FromWorker::Hello { version: VERSION + 1, index: 0 }, &[]).unwrap();
+    channel
+        .send(
+            &FromWorker::Hello {
+                version: VERSION + 1,
+                index: 0,
+            },
+            &[],
+        )
+        .unwrap();
     let closed = tokio::task::spawn_blocking(move || channel.recv::<ToWorker>().unwrap().is_none());
     assert!(closed.await.unwrap());
     for index in [1, 2] {
         FakeWorker::start(&app, index, |worker| {
             let Some(job) = worker.job() else { return };
-            worker.say(&FromWorker::Started { job: job.job.id + 1 });
+            worker.say(&FromWorker::Started {
+                job: job.job.id + 1,
+            });
             assert!(worker.hear().is_none());
         });
     }
@@ -243,5 +278,8 @@ async fn a_draining_service_takes_no_runs() {
     let answer = post(&app, program()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!answer.header("retry-after").is_empty());
-    assert_eq!(get(&app, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        get(&app, "/readyz").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
 }

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -34,7 +34,9 @@ impl Brig {
         let written = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                let rest = line.split_once("listen=").filter(|_| line.contains("serving"));
+                let rest = line
+                    .split_once("listen=")
+                    .filter(|_| line.contains("serving"));
                 if let Some(address) = rest.and_then(|(_, rest)| rest.split(' ').next()) {
                     let _ = found.send(address.parse().unwrap());
                 }
@@ -47,15 +49,36 @@ impl Brig {
             Ok(address) => address,
             Err(error) => panic!("no service ({error}):\n{}", log.lock().unwrap()),
         };
-        let brig = Self { child, address, log };
+        let brig = Self {
+            child,
+            address,
+            log,
+        };
         brig.until("ready", || brig.get("/readyz").0 == 200);
+        brig
+    }
+
+    /// One whose workers do nothing but what the test asks for: every language's tools have been
+    /// looked at.
+    fn settled(args: &[&str]) -> Self {
+        let brig = Self::start(args);
+        brig.until("all versions", || {
+            let languages: Vec<Value> = serde_json::from_str(&brig.get("/v1/languages").1).unwrap();
+            languages
+                .iter()
+                .all(|l| l["available"] == false || l["version"].is_string())
+        });
         brig
     }
 
     fn until(&self, what: &str, condition: impl Fn() -> bool) {
         let begun = Instant::now();
         while !condition() {
-            assert!(begun.elapsed() < STARTS_WITHIN, "{what}: not in time\n{}", self.log());
+            assert!(
+                begun.elapsed() < STARTS_WITHIN,
+                "{what}: not in time\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -65,19 +88,36 @@ impl Brig {
     }
 
     fn agent() -> ureq::Agent {
-        ureq::Agent::config_builder().http_status_as_error(false).build().into()
+        ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into()
     }
 
     fn get(&self, path: &str) -> (u16, String) {
-        let mut response = Self::agent().get(format!("http://{}{path}", self.address)).call().unwrap();
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        let mut response = Self::agent()
+            .get(format!("http://{}{path}", self.address))
+            .call()
+            .unwrap();
+        (
+            response.status().as_u16(),
+            response.body_mut().read_to_string().unwrap(),
+        )
     }
 
     fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let url = format!("http://{}{path}", self.address);
         let mut response = Self::agent().post(url).send_json(body).unwrap();
-        let text = response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap();
-        (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(1 << 30)
+            .read_to_string()
+            .unwrap();
+        (
+            response.status().as_u16(),
+            serde_json::from_str(&text).unwrap(),
+        )
     }
 
     fn run(&self, body: &Value) -> Value {
@@ -98,7 +138,8 @@ impl Brig {
     fn metric(&self, name: &str) -> f64 {
         let metrics = self.get("/metrics").1;
         let line = metrics.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
+        line.and_then(|line| line.rsplit(' ').next())
+            .map_or(0.0, |value| value.parse().unwrap())
     }
 
     fn signal(&self, signal: Signal) {
@@ -126,7 +167,9 @@ impl Brig {
     fn children(&self, of: Pid) -> Vec<Pid> {
         let path = format!("/proc/{of}/task/{of}/children");
         let list = std::fs::read_to_string(path).unwrap_or_default();
-        list.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+        list.split_whitespace()
+            .map(|pid| Pid::from_raw(pid.parse().unwrap()))
+            .collect()
     }
 
     fn child_called(&self, what: &str) -> Pid {
@@ -140,31 +183,43 @@ impl Brig {
 
 impl Drop for Brig {
     fn drop(&mut self) {
-        self.signal(Signal::SIGTERM);
+        // A test that waited for the end has had it.
+        let _ = kill(self.pid(), Signal::SIGTERM);
         let _ = self.child.wait();
     }
 }
 
-/// One service for all tests that leave it as it was.
-fn shared() -> &'static Brig {
-    static BRIG: OnceLock<Brig> = OnceLock::new();
-    BRIG.get_or_init(|| Brig::start(&["--workers", "2"]))
-}
-
-
 #[test]
 fn a_program_comes_back_run_and_accounted_for() {
-    let answer = shared().python("print(input() * 2)", &json!({"stdin": "ab\n"}));
+    let brig = Brig::start(&[]);
+    let answer = brig.python("print(input() * 2)", &json!({"stdin": "ab\n"}));
     assert_eq!(answer["status"], "ok", "{answer}");
     assert_eq!(answer["id"].as_str().unwrap().len(), 36);
-    assert!(answer["message"].as_str().unwrap().starts_with("exited with code 0 after"));
+    assert!(
+        answer["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("exited with code 0 after")
+    );
     assert_eq!(answer["compile"], Value::Null);
     assert_eq!(answer["degraded"], json!([]));
     let run = &answer["run"];
-    assert_eq!((&run["outcome"], &run["exit_code"]), (&json!("exited"), &json!(0)));
-    assert_eq!((&run["stdout"], &run["stdout_bytes"]), (&json!("abab\n"), &json!(5)));
+    assert_eq!(
+        (&run["outcome"], &run["exit_code"]),
+        (&json!("exited"), &json!(0))
+    );
+    assert_eq!(
+        (&run["stdout"], &run["stdout_bytes"]),
+        (&json!("abab\n"), &json!(5))
+    );
     assert_eq!(run["limits"]["disk_inodes"], 4096);
-    for figure in ["cpu_user_us", "cpu_system_us", "wall_us", "memory_peak_bytes", "processes_peak"] {
+    for figure in [
+        "cpu_user_us",
+        "cpu_system_us",
+        "wall_us",
+        "memory_peak_bytes",
+        "processes_peak",
+    ] {
         assert!(run["usage"][figure].is_u64(), "{figure}: {answer}");
     }
     for time in ["queued_us", "setup_us", "run_us", "total_us"] {
@@ -181,7 +236,8 @@ fn compiled_programs_have_two_stages_and_find_all_their_files() {
         "compiler_args": ["-DX=7"],
         "files": [{"path": "lib/x.h", "content": ""},
                   {"path": "data/in.txt", "content": "aGVsbG8=", "encoding": "base64"}]});
-    let answer = shared().run(&body);
+    let brig = Brig::start(&[]);
+    let answer = brig.run(&body);
     assert_eq!(answer["status"], "ok", "{answer}");
     assert_eq!(answer["run"]["stdout"], "hello arg 7");
     assert_eq!(answer["compile"]["exit_code"], 0);
@@ -194,35 +250,73 @@ fn compiled_programs_have_two_stages_and_find_all_their_files() {
 
 #[test]
 fn a_compile_error_quotes_the_compiler() {
-    let answer = shared().run(&json!({"language": "c", "source": "int main() { return x; }"}));
+    let brig = Brig::start(&[]);
+    let answer = brig.run(&json!({"language": "c", "source": "int main() { return x; }"}));
     assert_eq!(answer["status"], "compile_error");
-    assert!(answer["message"].as_str().unwrap().contains("error: "), "{answer}");
+    assert!(
+        answer["message"].as_str().unwrap().contains("error: "),
+        "{answer}"
+    );
     assert_eq!(answer["run"], Value::Null);
-    assert!(answer["compile"]["stderr"].as_str().unwrap().contains("main.c"));
+    assert!(
+        answer["compile"]["stderr"]
+            .as_str()
+            .unwrap()
+            .contains("main.c")
+    );
 }
 
 #[test]
 fn every_way_to_end_has_its_status() {
+    let brig = Brig::start(&[]);
     let c = |source: &str, limits: Value| {
-        shared().run(&json!({"language": "c", "source": source, "limits": limits}))
+        brig.run(&json!({"language": "c", "source": source, "limits": limits}))
     };
     let expect = |answer: Value, status: &str, outcome: &str| {
-        assert_eq!((&answer["status"], &answer["run"]["outcome"]), (&json!(status), &json!(outcome)), "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["run"]["outcome"]),
+            (&json!(status), &json!(outcome)),
+            "{answer}"
+        );
         answer
     };
     let none = json!({});
-    expect(c("int main() { return 3; }", none.clone()), "runtime_error", "exited");
-    let answer = expect(c("int main() { return *(volatile int *)0; }", none.clone()), "runtime_error", "signaled");
+    expect(
+        c("int main() { return 3; }", none.clone()),
+        "runtime_error",
+        "exited",
+    );
+    let answer = expect(
+        c("int main() { return *(volatile int *)0; }", none.clone()),
+        "runtime_error",
+        "signaled",
+    );
     assert_eq!(answer["run"]["signal"], "SIGSEGV");
     let limits = json!({"cpu_time_ms": 200});
-    let answer = expect(c("int main() { for (;;); }", limits), "time_limit_exceeded", "cpu_time_limit");
+    let answer = expect(
+        c("int main() { for (;;); }", limits),
+        "time_limit_exceeded",
+        "cpu_time_limit",
+    );
     assert!(answer["message"].as_str().unwrap().contains("limit 200 ms"));
     let sleep = "#include <unistd.h>\nint main() { sleep(9); }";
-    expect(c(sleep, json!({"wall_time_ms": 200})), "time_limit_exceeded", "wall_time_limit");
+    expect(
+        c(sleep, json!({"wall_time_ms": 200})),
+        "time_limit_exceeded",
+        "wall_time_limit",
+    );
     let hog = "#include <stdlib.h>\n#include <string.h>\nint main() { for (;;) memset(malloc(1 << 20), 1, 1 << 20); }";
-    expect(c(hog, json!({"memory_bytes": 32 << 20})), "memory_limit_exceeded", "memory_limit");
+    expect(
+        c(hog, json!({"memory_bytes": 32 << 20})),
+        "memory_limit_exceeded",
+        "memory_limit",
+    );
     let flood = "#include <stdio.h>\nint main() { for (;;) puts(\"x\"); }";
-    let answer = expect(c(flood, json!({"output_bytes": 1000})), "output_limit_exceeded", "output_limit");
+    let answer = expect(
+        c(flood, json!({"output_bytes": 1000})),
+        "output_limit_exceeded",
+        "output_limit",
+    );
     assert_eq!(answer["run"]["stdout"].as_str().unwrap().len(), 1000);
     assert_eq!(answer["run"]["stdout_truncated"], true);
     let forbidden = "#include <sys/ptrace.h>\nint main() { ptrace(0, 0, 0, 0); }";
@@ -232,9 +326,10 @@ fn every_way_to_end_has_its_status() {
 
 #[test]
 fn output_just_over_the_limit_is_over_it_however_fast_the_program_is() {
+    let brig = Brig::start(&[]);
     for (bytes, status) in [(100, "ok"), (101, "output_limit_exceeded")] {
         let source = format!("import sys\nsys.stderr.write('x' * {bytes})");
-        let answer = shared().python(&source, &json!({"limits": {"output_bytes": 100}}));
+        let answer = brig.python(&source, &json!({"limits": {"output_bytes": 100}}));
         assert_eq!(answer["status"], status, "{answer}");
         assert_eq!(answer["run"]["stderr_bytes"], bytes);
     }
@@ -244,41 +339,73 @@ fn output_just_over_the_limit_is_over_it_however_fast_the_program_is() {
 fn bytes_survive() {
     let all = "import sys\nsys.stdout.buffer.write(sys.stdin.buffer.read())";
     let input = "AAH+/w==";
-    let answer = shared().python(all, &json!({"stdin": input, "stdin_encoding": "base64"}));
-    assert_eq!((&answer["run"]["stdout"], &answer["run"]["stdout_encoding"]), (&json!(input), &json!("base64")));
+    let brig = Brig::start(&[]);
+    let answer = brig.python(all, &json!({"stdin": input, "stdin_encoding": "base64"}));
+    assert_eq!(
+        (&answer["run"]["stdout"], &answer["run"]["stdout_encoding"]),
+        (&json!(input), &json!("base64"))
+    );
     let body = json!({"language": "python", "source": "print('hi', end='')"});
-    let (_, forced) = shared().post("/v1/runs?encoding=base64", &body);
-    assert_eq!((&forced["run"]["stdout"], &forced["run"]["stdout_encoding"]), (&json!("aGk="), &json!("base64")));
-    let cut = shared().python("print('é' * 100)", &json!({"limits": {"output_bytes": 99}}));
+    let (_, forced) = brig.post("/v1/runs?encoding=base64", &body);
+    assert_eq!(
+        (&forced["run"]["stdout"], &forced["run"]["stdout_encoding"]),
+        (&json!("aGk="), &json!("base64"))
+    );
+    let cut = brig.python("print('é' * 100)", &json!({"limits": {"output_bytes": 99}}));
     assert_eq!(cut["run"]["stdout_encoding"], "utf-8");
     assert_eq!(cut["run"]["stdout"], "é".repeat(49));
 }
 
 #[test]
 fn a_megabyte_of_everything_passes() {
-    let source = format!("import sys\nd = sys.stdin.read()\nprint(len(d), len(sys.argv))\n#{}", "x".repeat(4 << 20));
+    let source = format!(
+        "import sys\nd = sys.stdin.read()\nprint(len(d), len(sys.argv))\n#{}",
+        "x".repeat(4 << 20)
+    );
     let args = vec!["x".repeat(1000); 60];
-    let answer = shared().python(&source, &json!({"stdin": "y".repeat(8 << 20), "args": args}));
-    assert_eq!(answer["run"]["stdout"], format!("{} 61\n", 8 << 20), "{}", answer["message"]);
+    let brig = Brig::start(&[]);
+    let answer = brig.python(
+        &source,
+        &json!({"stdin": "y".repeat(8 << 20), "args": args}),
+    );
+    assert_eq!(
+        answer["run"]["stdout"],
+        format!("{} 61\n", 8 << 20),
+        "{}",
+        answer["message"]
+    );
 }
 
 #[test]
 fn the_catalogue_tells_versions_and_limits() {
-    let brig = shared();
+    let brig = Brig::start(&["--workers", "2"]);
     brig.until("python's version", || {
         let (_, text) = brig.get("/v1/languages/python");
         let entry: Value = serde_json::from_str(&text).unwrap();
-        entry["version"].as_str().is_some_and(|v| v.starts_with("Python 3"))
+        entry["version"]
+            .as_str()
+            .is_some_and(|v| v.starts_with("Python 3"))
     });
     let (_, text) = brig.get("/v1/languages");
     let languages: Vec<Value> = serde_json::from_str(&text).unwrap();
-    assert!(languages.iter().all(|l| l["max_limits"]["cpu_time_ms"].is_u64()));
+    assert!(
+        languages
+            .iter()
+            .all(|l| l["max_limits"]["cpu_time_ms"].is_u64())
+    );
     let (_, text) = brig.get("/v1/policies");
     assert!(text.contains("strict"));
     let (_, text) = brig.get("/v1/info");
     let info: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(info["workers"]["configured"], 2);
-    assert!(info["layers"].as_array().unwrap().iter().all(|l| l["enforced"] == true), "{info}");
+    assert!(
+        info["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|l| l["enforced"] == true),
+        "{info}"
+    );
 }
 
 #[test]
@@ -286,11 +413,26 @@ fn the_metrics_count_what_happened() {
     let brig = Brig::start(&["--workers", "1"]);
     brig.python("print(1)", &json!({}));
     brig.run(&json!({"language": "c", "source": "#include <sys/ptrace.h>\nint main() { ptrace(0, 0, 0, 0); }"}));
-    brig.python("x = bytearray(1 << 30)", &json!({"limits": {"memory_bytes": 64 << 20}}));
-    assert_eq!(brig.metric(r#"brig_runs_total{language="python",status="ok"}"#) as u64, 1);
-    assert_eq!(brig.metric(r#"brig_runs_total{language="python",status="memory_limit_exceeded"}"#) as u64, 1);
-    assert_eq!(brig.metric(r#"brig_violations_total{syscall="ptrace"}"#) as u64, 1);
-    assert_eq!(brig.metric(r#"brig_stage_cpu_seconds_count{language="c",stage="compile"}"#) as u64, 1);
+    brig.python(
+        "x = bytearray(1 << 30)",
+        &json!({"limits": {"memory_bytes": 64 << 20}}),
+    );
+    assert_eq!(
+        brig.metric(r#"brig_runs_total{language="python",status="ok"}"#) as u64,
+        1
+    );
+    assert_eq!(
+        brig.metric(r#"brig_runs_total{language="python",status="memory_limit_exceeded"}"#) as u64,
+        1
+    );
+    assert_eq!(
+        brig.metric(r#"brig_violations_total{syscall="ptrace"}"#) as u64,
+        1
+    );
+    assert_eq!(
+        brig.metric(r#"brig_stage_cpu_seconds_count{language="c",stage="compile"}"#) as u64,
+        1
+    );
     assert!(brig.metric("brig_oom_kills_total") >= 1.0);
     assert_eq!(brig.metric("brig_workers") as u64, 1);
     assert_eq!(brig.metric("brig_queue_depth") as u64, 0);
@@ -298,7 +440,7 @@ fn the_metrics_count_what_happened() {
 
 #[test]
 fn a_client_that_disconnects_cancels_its_run() {
-    let brig = Brig::start(&["--workers", "1"]);
+    let brig = Brig::settled(&["--workers", "1"]);
     let body = json!({"language": "python", "source": "while True: pass", "limits": {"cpu_time_ms": 10_000}});
     let stream = brig.send_raw(&body);
     brig.until("running", || brig.metric("brig_running ") > 0.0);
@@ -307,13 +449,16 @@ fn a_client_that_disconnects_cancels_its_run() {
     let next = brig.python("print(1)", &json!({}));
     assert_eq!(next["status"], "ok");
     assert!(begun.elapsed() < Duration::from_secs(3));
-    assert_eq!(brig.metric(r#"brig_runs_total{language="python",status="cancelled"}"#) as u64, 1);
+    assert_eq!(
+        brig.metric(r#"brig_runs_total{language="python",status="cancelled"}"#) as u64,
+        1
+    );
     assert!(!brig.log().contains("ERROR"), "{}", brig.log());
 }
 
 #[test]
 fn overload_is_refused_and_what_was_taken_is_finished() {
-    let brig = Brig::start(&["--workers", "1", "--queue", "1"]);
+    let brig = Brig::settled(&["--workers", "1", "--queue", "1"]);
     let body = json!({"language": "python", "source": "import time; time.sleep(1)"});
     let taken = [brig.send_raw(&body), {
         brig.until("running", || brig.metric("brig_running ") > 0.0);
@@ -333,7 +478,7 @@ fn overload_is_refused_and_what_was_taken_is_finished() {
 
 #[test]
 fn a_killed_worker_costs_its_run_only() {
-    let brig = Brig::start(&["--workers", "1"]);
+    let brig = Brig::settled(&["--workers", "1"]);
     let body = json!({"language": "python", "source": "import time; time.sleep(30)", "limits": {"wall_time_ms": 30_000}});
     let mut stream = brig.send_raw(&body);
     brig.until("running", || brig.metric("brig_running ") > 0.0);
@@ -349,8 +494,10 @@ fn a_killed_worker_costs_its_run_only() {
 
 #[test]
 fn sigterm_lets_runs_finish_and_takes_no_new_ones() {
-    let mut brig = Brig::start(&["--workers", "1"]);
-    let mut stream = brig.send_raw(&json!({"language": "python", "source": "import time; time.sleep(1); print('done')"}));
+    let mut brig = Brig::settled(&["--workers", "1"]);
+    let mut stream = brig.send_raw(
+        &json!({"language": "python", "source": "import time; time.sleep(1); print('done')"}),
+    );
     brig.until("running", || brig.metric("brig_running ") > 0.0);
     brig.signal(Signal::SIGTERM);
     let mut answer = String::new();
@@ -364,7 +511,7 @@ fn sigterm_lets_runs_finish_and_takes_no_new_ones() {
 fn a_drain_has_an_end() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[http]\ndrain_timeout_ms = 200\n").unwrap();
-    let mut brig = Brig::start(&["--workers", "1", "--config", file.path().to_str().unwrap()]);
+    let mut brig = Brig::settled(&["--workers", "1", "--config", file.path().to_str().unwrap()]);
     let body = json!({"language": "python", "source": "import time; time.sleep(30)", "limits": {"wall_time_ms": 30_000}});
     let _stream = brig.send_raw(&body);
     brig.until("running", || brig.metric("brig_running ") > 0.0);
@@ -378,17 +525,35 @@ fn a_drain_has_an_end() {
 fn sighup_reads_languages_again_and_keeps_them_when_they_are_bad() {
     let profiles = tempfile::tempdir().unwrap();
     // The server is another user.
-    std::fs::set_permissions(profiles.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(
+        profiles.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     let languages = profiles.path().join("languages");
     std::fs::create_dir(&languages).unwrap();
-    let brig = Brig::start(&["--workers", "1", "--profiles", profiles.path().to_str().unwrap()]);
+    let brig = Brig::start(&[
+        "--workers",
+        "1",
+        "--profiles",
+        profiles.path().to_str().unwrap(),
+    ]);
     let built_in = include_str!("../../profiles/languages/python.toml");
     let own = built_in.replacen("id = \"python\"", "id = \"snake\"", 1);
-    let own: String = own.lines().filter(|l| !l.starts_with("aliases")).flat_map(|l| [l, "\n"]).collect();
+    let own: String = own
+        .lines()
+        .filter(|l| !l.starts_with("aliases"))
+        .flat_map(|l| [l, "\n"])
+        .collect();
     std::fs::write(languages.join("snake.toml"), &own).unwrap();
     brig.signal(Signal::SIGHUP);
-    brig.until("the new language", || brig.get("/v1/languages/snake").0 == 200);
-    assert_eq!(brig.run(&json!({"language": "snake", "source": "print(1)"}))["status"], "ok");
+    brig.until("the new language", || {
+        brig.get("/v1/languages/snake").0 == 200
+    });
+    assert_eq!(
+        brig.run(&json!({"language": "snake", "source": "print(1)"}))["status"],
+        "ok"
+    );
     std::fs::write(languages.join("bad.toml"), "id = \"bad\"\nnonsense = 1\n").unwrap();
     brig.signal(Signal::SIGHUP);
     brig.until("the complaint", || brig.log().contains("bad.toml:"));
@@ -399,7 +564,11 @@ fn sighup_reads_languages_again_and_keeps_them_when_they_are_bad() {
 #[test]
 fn bad_input_leaves_no_error_in_the_log() {
     let brig = Brig::start(&["--workers", "1"]);
-    for body in [json!([]), json!({"language": "python"}), json!({"language": "x", "source": 1, "limits": {"cpus": 0}})] {
+    for body in [
+        json!([]),
+        json!({"language": "python"}),
+        json!({"language": "x", "source": 1, "limits": {"cpus": 0}}),
+    ] {
         assert_eq!(brig.post("/v1/runs", &body).0, 422);
     }
     let mut stream = TcpStream::connect(brig.address).unwrap();

@@ -34,12 +34,19 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     pub(crate) fn pointers(&self) -> Vec<&str> {
-        let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
-        errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+        let errors = self.body["errors"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap())
+            .collect()
     }
 }
 
@@ -49,7 +56,11 @@ pub(crate) async fn send(app: &Arc<App>, request: Request<Body>) -> Answer {
     let bytes = body.collect().await.unwrap().to_bytes();
     let body = serde_json::from_slice(&bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-    Answer { status: head.status, headers: head.headers, body }
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        body,
+    }
 }
 
 pub(crate) async fn get(app: &Arc<App>, path: &str) -> Answer {
@@ -90,7 +101,10 @@ impl FakeWorker {
         app.pool.add_worker(index, servers_end).unwrap();
         thread::spawn(move || {
             let worker = FakeWorker { channel };
-            worker.say(&FromWorker::Hello { version: VERSION, index });
+            worker.say(&FromWorker::Hello {
+                version: VERSION,
+                index,
+            });
             script(worker);
         })
     }
@@ -123,10 +137,17 @@ impl FakeWorker {
             nix::fcntl::fcntl(fd, flags).unwrap();
         }
         let fds = [stdin.as_fd(), stdout_read.as_fd(), stderr_read.as_fd()];
-        self.channel.send(&FromWorker::Ready { warm: 1 }, &fds).ok()?;
+        self.channel
+            .send(&FromWorker::Ready { warm: 1 }, &fds)
+            .ok()?;
         drop(stdin_read);
         match self.channel.recv().ok()?? {
-            (ToWorker::Execute(job), fds) => Some(FakeJob { job: *job, fds, stdout, stderr }),
+            (ToWorker::Execute(job), fds) => Some(FakeJob {
+                job: *job,
+                fds,
+                stdout,
+                stderr,
+            }),
             (other, _) => panic!("{other:?} instead of Execute"),
         }
     }
@@ -143,7 +164,11 @@ impl FakeWorker {
     pub(crate) fn finished(&self, job: FakeJob, result: Result<StageReport, SandboxFault>) {
         let id = job.job.id;
         drop(job);
-        self.say(&FromWorker::Finished { job: id, result, collected: false });
+        self.say(&FromWorker::Finished {
+            job: id,
+            result,
+            collected: false,
+        });
     }
 
     /// Prints `text` and exits with 0.
@@ -160,7 +185,10 @@ pub(crate) fn report(outcome: Outcome) -> StageReport {
         exit_code: (outcome == Outcome::Exited).then_some(0),
         signal: None,
         violation: None,
-        usage: Usage { wall_us: 1000, ..Usage::default() },
+        usage: Usage {
+            wall_us: 1000,
+            ..Usage::default()
+        },
         setup_us: 100,
         warm: true,
         collect_error: None,
