@@ -41,6 +41,7 @@ enum Value {
     MemoryBytes { less: u64 },
     StackKb { less: u64 },
     StackBytes { less: u64 },
+    Cpus,
 }
 
 /// Where a template stands; not every placeholder has a value everywhere.
@@ -64,7 +65,7 @@ pub(super) struct Values {
 }
 
 const KNOWN: &str = "{entry}, {entry_stem}, {entry_path_stem}, {entry_dir}, {sources}, {other_sources}, \
-    {compiler_args}, {args}, {main_class}, {memory_mb}, {memory_bytes}, {stack_kb}, {stack_bytes}; a literal brace is doubled";
+    {compiler_args}, {args}, {main_class}, {memory_mb}, {memory_bytes}, {stack_kb}, {stack_bytes}, {cpus}; a literal brace is doubled";
 
 impl Template {
     /// Parses a command; an error comes with the argument's index.
@@ -174,6 +175,7 @@ impl Piece {
             Self::Value(Value::MemoryBytes { less }) => reduced(limits.memory_bytes, *less),
             Self::Value(Value::StackKb { less }) => reduced(limits.stack_bytes >> 10, *less),
             Self::Value(Value::StackBytes { less }) => reduced(limits.stack_bytes, *less),
+            Self::Value(Value::Cpus) => limits.cpus.ceil().max(1.0).to_string(),
         }
     }
 }
@@ -287,6 +289,7 @@ fn value_named(text: &str) -> Result<Value, String> {
         "entry_path_stem" => Ok(Value::EntryPathStem),
         "entry_dir" => Ok(Value::EntryDir),
         "main_class" => Ok(Value::MainClass),
+        "cpus" => Ok(Value::Cpus),
         _ => Err(unknown()),
     }
 }

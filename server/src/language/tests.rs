@@ -568,9 +568,44 @@ fn built_in_profiles_are_sound() {
         );
         for program in plan.compile.iter().chain([&plan.run]).map(|s| &s.argv[0]) {
             assert!(
-                program.starts_with("/usr/") || program.starts_with("./"),
+                program.starts_with("/usr/")
+                    || program.starts_with("/bin/")
+                    || program.starts_with("./"),
                 "{program}"
             );
+        }
+    }
+}
+
+#[test]
+fn the_profile_in_the_documentation_is_sound() {
+    let page = include_str!("../../../docs/languages.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (block, _) = rest.split_once("```").unwrap();
+    let lines: Vec<&str> = block
+        .lines()
+        .map(|line| line.strip_prefix("   ").unwrap_or(line))
+        .collect();
+    let registry = from_texts(&[("tcl.toml", &lines.join("\n"))], &[], &policies()).unwrap();
+    let plan = registry
+        .find("tclsh")
+        .unwrap()
+        .plan(shorthand("puts 1"))
+        .unwrap();
+    assert_eq!(plan.run.argv, ["/usr/bin/tclsh", "main.tcl"]);
+}
+
+#[test]
+fn every_built_in_language_is_in_the_documentation() {
+    let page = include_str!("../../../docs/languages.md");
+    for language in built_in().all() {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` | {} |", language.id, language.name)));
+        let row = row.unwrap_or_else(|| panic!("{} is not in the table", language.id));
+        assert_eq!(row.contains('●'), language.core, "{row}");
+        for word in language.packages.iter().chain(&language.aliases) {
+            assert!(row.contains(&format!("`{word}`")), "{word} is not in {row}");
         }
     }
 }
