@@ -20,6 +20,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::{Child, Command};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use tempfile::TempDir;
 
 /// What is kept alive for one run.
@@ -61,9 +62,24 @@ impl Fixtures {
     /// A new directory with this mode.
     pub(crate) fn directory(&mut self, mode: u32) -> io::Result<String> {
         // Not /tmp: in a sandbox that is the sandbox's own even if it sees all the rest.
+        self.directory_in("/var/tmp", mode)
+    }
+
+    /// A new directory in which set-uid programs are what they are.
+    pub(crate) fn setuid_directory(&mut self) -> io::Result<String> {
+        let honours =
+            |path: &&&str| statvfs(**path).is_ok_and(|fs| !fs.flags().contains(FsFlags::ST_NOSUID));
+        let parent = ["/var/tmp", "/tmp", "/opt", "/srv"]
+            .iter()
+            .find(honours)
+            .ok_or_else(|| io::Error::other("every writable directory is mounted nosuid"))?;
+        self.directory_in(parent, 0o755)
+    }
+
+    fn directory_in(&mut self, parent: &str, mode: u32) -> io::Result<String> {
         let dir = tempfile::Builder::new()
             .prefix("brig-attack-")
-            .tempdir_in("/var/tmp")?;
+            .tempdir_in(parent)?;
         fs::set_permissions(dir.path(), Permissions::from_mode(mode))?;
         let path = dir.path().to_string_lossy().into_owned();
         self.directories.push(dir);

@@ -221,7 +221,7 @@ fn entries(text: &str) -> Vec<(String, String)> {
         match (entry, found.last_mut()) {
             (Some((key, value)), _) => found.push((key.to_owned(), value.trim().to_owned())),
             (None, Some((key, value))) if key == "attack" => {
-                *value = format!("{value} {}", line.trim())
+                *value = format!("{value} {}", line.trim());
             }
             (None, _) => break,
         }

@@ -23,7 +23,7 @@ const MARK: &str = "BRIG_ATTACK";
 /// An ordinary user for `control: native-user`; it need not have a name.
 const ORDINARY_USER: u32 = 60_999;
 /// Longer than any run may take, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Limits where the attack says nothing: enough for an interpreter to start on an emulated machine.
 const AMPLE: [(&str, &str); 2] = [("--cpu-time", "20s"), ("--wall-time", "60s")];
@@ -176,7 +176,7 @@ impl Program {
         fs::set_permissions(&file, Permissions::from_mode(0o755))?;
         let mut setuid_dir = None;
         if attack.setuid {
-            let dir = fixtures.directory(0o755)?;
+            let dir = fixtures.setuid_directory()?;
             let copy = Path::new(&dir).join("attack");
             fs::copy(&source, &copy)?;
             fs::set_permissions(&copy, Permissions::from_mode(0o4755))?;
