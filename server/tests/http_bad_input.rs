@@ -268,7 +268,7 @@ async fn unknown_languages_and_policies_are_told_what_there_is() {
 #[tokio::test]
 async fn bad_paths_are_named() {
     let long = "a".repeat(256);
-    let deep = ["d"; 10_000].join("/");
+    let deep = vec!["d"; 10_000].join("/");
     for path in [
         "",
         "/etc/passwd",

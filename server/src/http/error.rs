@@ -157,10 +157,8 @@ impl IntoResponse for Error {
         );
         if let Some(wait) = self.retry_after {
             // The header counts whole seconds.
-            headers.insert(
-                RETRY_AFTER,
-                HeaderValue::from(wait.as_millis().div_ceil(1000) as u64),
-            );
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

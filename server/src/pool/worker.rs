@@ -33,7 +33,7 @@ pub(super) struct Assignment {
 type Answer = Result<StageOutput, ExecuteError>;
 
 /// How long a worker may take to become ready, at its start and between two jobs.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How long beyond its wall time limit a job may take, for set-up, clean-up and collecting.
 const JOB_GRACE: Duration = Duration::from_secs(30);
 /// How long a worker may take to end a job that it was told to stop.
@@ -181,10 +181,9 @@ impl Worker {
                         Err(gone) => gone,
                     });
                 }
-                assigned = &mut assignment => match assigned {
-                    Ok(assignment) => return Ok(assignment),
-                    // The lease was given back unused.
-                    Err(_) => {}
+                // An error: the lease was given back unused.
+                assigned = &mut assignment => if let Ok(assignment) = assigned {
+                    return Ok(assignment);
                 },
             }
         }
