@@ -123,8 +123,8 @@ impl Client {
         fds: &[BorrowedFd<'_>],
         watch: Watch<'_>,
     ) -> Result<Execution, SandboxFault> {
-        self.wait_ready(Duration::from_secs(60))?;
-        let [_stdin, stdout, stderr] = self
+        self.wait_ready(Duration::from_mins(1))?;
+        let [stdin, stdout, stderr] = self
             .ready
             .take()
             .ok_or_else(|| fault("wait for the worker", "not ready".into()))?;
@@ -138,7 +138,7 @@ impl Client {
             finished: None,
             stopped: false,
         };
-        drop(_stdin);
+        drop(stdin);
         while !running.is_over() {
             running.step(self, id, output_bytes)?;
         }
@@ -216,7 +216,7 @@ impl<'a> Stream<'a> {
         let Some(pipe) = &mut self.pipe else {
             return Ok(true);
         };
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = vec![0; 64 << 10];
         let n = match pipe.read(&mut buffer) {
             Ok(0) => {
                 self.pipe = None;
@@ -260,10 +260,11 @@ impl Running<'_> {
                 stop(client, id, StopReason::OutputLimit)?;
             }
         }
-        if channel && self.finished.is_none() {
-            if let Some(finished) = client.receive()?.filter(|f| f.job == id) {
-                self.finished = Some((finished.result, finished.archive));
-            }
+        if channel
+            && self.finished.is_none()
+            && let Some(finished) = client.receive()?.filter(|f| f.job == id)
+        {
+            self.finished = Some((finished.result, finished.archive));
         }
         if cancel && !self.stopped {
             self.stopped = true;

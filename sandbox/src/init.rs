@@ -148,11 +148,11 @@ fn forbid_namespaces() -> io::Result<()> {
 /// Makes the clocks of the processes to come start near zero (time_namespaces(7)). Returns how many
 /// nanoseconds to add to their CLOCK_MONOTONIC to get the host's.
 fn enter_time_namespace(off: Layers) -> io::Result<u64> {
+    /// linux/sched.h; nix does not have it, as clone(2) cannot take it.
+    const CLONE_NEWTIME: i32 = 0x80;
     if off.contains(Layers::TIME_NAMESPACE) {
         return Ok(0);
     }
-    /// linux/sched.h; nix does not have it, as clone(2) cannot take it.
-    const CLONE_NEWTIME: i32 = 0x80;
     unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME))?;
     let seconds = |clock| clock_gettime(clock).map(|now| now.tv_sec());
     let (monotonic, boottime) = (
@@ -335,7 +335,7 @@ impl Init {
         match program.recv::<FromProgram>()? {
             Some((FromProgram::Locked, mut fds)) => self.listener = fds.pop(),
             Some((FromProgram::Failed(fault), _)) => {
-                self.worker.send(&FromInit::Failed(fault), &[])?
+                self.worker.send(&FromInit::Failed(fault), &[])?;
             }
             // It ended; how is told by its exit status.
             None => {}

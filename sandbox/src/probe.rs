@@ -122,7 +122,7 @@ fn start_processes(count: u32) -> bool {
     for _ in 0..count {
         match fork(CloneFlags::empty(), None) {
             Ok(Forked::Child) => {
-                std::thread::sleep(Duration::from_secs(60));
+                std::thread::sleep(Duration::from_mins(1));
                 exit_now(0)
             }
             Ok(Forked::Parent { .. }) => {}
@@ -134,7 +134,7 @@ fn start_processes(count: u32) -> bool {
 
 fn fill_disk(bytes: u64) -> io::Result<()> {
     let mut file = File::create("/box/probe")?;
-    let block = [0; 64 << 10];
+    let block = vec![0; 64 << 10];
     for _ in 0..bytes.div_ceil(block.len() as u64) {
         file.write_all(&block)?;
     }

@@ -54,7 +54,7 @@ enum Expect {
 }
 
 /// How long the worker may take to get ready for the first probe.
-const START_BOUND: Duration = Duration::from_secs(60);
+const START_BOUND: Duration = Duration::from_mins(1);
 
 /// Checks every layer through `client`, a worker with process id `worker`. `missing` are layers known
 /// to be out of reach. The error is a fault that no optional layer explains.

@@ -12,6 +12,7 @@
 //! be killed, its children die with it (PR_SET_PDEATHSIG).
 
 use std::ffi::CString;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
@@ -191,7 +192,10 @@ fn refuse(layers: Layers, findings: &[Finding]) -> anyhow::Result<()> {
         let remedy = found
             .and_then(|f| f.remedy)
             .unwrap_or(selfcheck::remedy(layer));
-        text += &format!("\n  {name} ({does})\n    reason: {why}\n    remedy: {remedy}");
+        let _ = write!(
+            text,
+            "\n  {name} ({does})\n    reason: {why}\n    remedy: {remedy}"
+        );
         if Layers::DEGRADABLE.contains(layer) {
             text += "\n    or start without it, in every answer's sight: --allow-degraded ";
             text += name;

@@ -78,10 +78,9 @@ impl Hierarchies {
         let v1 = Self::v1(&own, &mounts);
         match want {
             Some(Version::V1) => Ok(v1),
-            Some(Version::V2) => Self::v2(&own, &mounts),
             // A v1 hierarchy that has the memory controller keeps it from v2.
             None if v1.memory.is_some() || v1.pids.is_some() => Ok(v1),
-            None => Self::v2(&own, &mounts),
+            Some(Version::V2) | None => Self::v2(&own, &mounts),
         }
     }
 

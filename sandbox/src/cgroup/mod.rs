@@ -206,7 +206,7 @@ fn remove_dir(dir: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     for _ in 0..TRIES {
         match unlinkat(dir, name, UnlinkatFlags::RemoveDir) {
             Err(nix::errno::Errno::EBUSY) => {
-                std::thread::sleep(std::time::Duration::from_millis(1))
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
             Err(nix::errno::Errno::ENOENT) => return Ok(()),
             answer => return answer.map_err(|e| named(name, e.into())),

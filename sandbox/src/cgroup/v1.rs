@@ -144,11 +144,10 @@ impl Leaf for LeafV1 {
             .cpu
             .as_ref()
             .filter(|_| !off.contains(Layers::CPU_QUOTA))
+            && let Some(quota) = cpu_quota_us(limits.cpus)
         {
-            if let Some(quota) = cpu_quota_us(limits.cpus) {
-                write_file(dir.as_fd(), "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
-                write_file(dir.as_fd(), "cpu.cfs_quota_us", &quota.to_string())?;
-            }
+            write_file(dir.as_fd(), "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+            write_file(dir.as_fd(), "cpu.cfs_quota_us", &quota.to_string())?;
         }
         Ok(())
     }

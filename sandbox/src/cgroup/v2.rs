@@ -85,10 +85,11 @@ impl Leaf for LeafV2 {
         if self.has.pids && !off.contains(Layers::PIDS_LIMIT) {
             write_file(dir, "pids.max", &limits.processes.to_string())?;
         }
-        if self.has.cpu && !off.contains(Layers::CPU_QUOTA) {
-            if let Some(quota) = cpu_quota_us(limits.cpus) {
-                write_file(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
-            }
+        if self.has.cpu
+            && !off.contains(Layers::CPU_QUOTA)
+            && let Some(quota) = cpu_quota_us(limits.cpus)
+        {
+            write_file(dir, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
         }
         Ok(())
     }

@@ -264,7 +264,11 @@ impl Drop for PolicySource {
 /// The policy's name and where the worker finds it.
 fn find_policy(args: &RunArgs) -> anyhow::Result<(String, PolicySource)> {
     let directory = || PolicySource::Directory(args.policies.dir.clone());
-    if !args.policy.contains('/') && !args.policy.ends_with(".toml") {
+    if !args.policy.contains('/')
+        && Path::new(&args.policy)
+            .extension()
+            .is_none_or(|e| e != "toml")
+    {
         let known = policy::load(args.policies.dir.as_deref())?;
         if !known.contains_key(&args.policy) {
             let names: Vec<_> = known.into_keys().collect();
@@ -290,14 +294,13 @@ fn find_policy(args: &RunArgs) -> anyhow::Result<(String, PolicySource)> {
 fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
     let mut packed = Vec::new();
     for spec in files {
-        let (source, dest) = match spec.split_once(':') {
-            Some((source, dest)) => (source, dest.to_owned()),
-            None => {
-                let name = Path::new(spec)
-                    .file_name()
-                    .with_context(|| format!("{spec:?} names no file"))?;
-                (spec.as_str(), name.to_string_lossy().into_owned())
-            }
+        let (source, dest) = if let Some((source, dest)) = spec.split_once(':') {
+            (source, dest.to_owned())
+        } else {
+            let name = Path::new(spec)
+                .file_name()
+                .with_context(|| format!("{spec:?} names no file"))?;
+            (spec.as_str(), name.to_string_lossy().into_owned())
         };
         archive::check_path(&dest)
             .map_err(|why| anyhow::anyhow!("--file {spec}: {dest:?}: {why}"))?;

@@ -216,11 +216,8 @@ pub fn parse_toml<T: serde::de::DeserializeOwned>(
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())]
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count()
-        + 1
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    before.split(|b| *b == b'\n').count()
 }
 
 /// The policies built into the binary.

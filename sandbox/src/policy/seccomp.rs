@@ -23,9 +23,9 @@ use crate::sys::seccomp::{Program, StoppedCall};
 /// The descriptor on which a program's process sends its listener to init, after the filter is on.
 /// Programs cannot own descriptors from [`Limits::MAX_OPEN_FILES`] on, so the rule that lets
 /// `sendmsg` through on it is of no use to them.
-pub const LISTENER_SOCKET_FD: RawFd = Limits::MAX_OPEN_FILES as RawFd + 1;
+pub const LISTENER_SOCKET_FD: RawFd = Limits::MAX_OPEN_FILES.cast_signed() + 1;
 /// The descriptor of the program to execute, likewise.
-pub const EXECUTABLE_FD: RawFd = Limits::MAX_OPEN_FILES as RawFd + 2;
+pub const EXECUTABLE_FD: RawFd = Limits::MAX_OPEN_FILES.cast_signed() + 2;
 
 /// Why a policy cannot be compiled.
 #[derive(Debug, thiserror::Error)]

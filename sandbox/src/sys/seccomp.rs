@@ -75,16 +75,14 @@ pub fn next_stopped_call(listener: BorrowedFd<'_>) -> io::Result<StoppedCall> {
     let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one `seccomp_notif` (the size is part of the request's number) to
     // `notification`, which outlives the call.
-    check(
-        unsafe {
-            libc::ioctl(
-                listener.as_raw_fd(),
-                SECCOMP_IOCTL_NOTIF_RECV,
-                &raw mut notification,
-            )
-        }
-        .into(),
-    )?;
+    let answer = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            SECCOMP_IOCTL_NOTIF_RECV,
+            &raw mut notification,
+        )
+    };
+    check(answer.into())?;
     Ok(StoppedCall {
         arch: notification.data.arch,
         number: notification.data.nr,

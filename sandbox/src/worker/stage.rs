@@ -43,7 +43,7 @@ const KILL_BOUND: Duration = Duration::from_secs(15);
 /// How long preparing and locking down may take, unpacking of the job's files included.
 const SETUP_BOUND: Duration = Duration::from_secs(30);
 /// How long bringing files back may take.
-const COLLECT_BOUND: Duration = Duration::from_secs(60);
+const COLLECT_BOUND: Duration = Duration::from_mins(1);
 
 pub(super) fn execute(
     context: &Context,
@@ -130,11 +130,11 @@ impl Stage<'_> {
         loop {
             let timeout = self.look()?;
             let ready = self.wait(timeout)?;
-            if ready.init {
-                if let Some(ended) = self.on_init()? {
-                    self.mark = self.mark.or_else(|| self.sandbox.marks.get());
-                    return Ok(Some(ended));
-                }
+            if ready.init
+                && let Some(ended) = self.on_init()?
+            {
+                self.mark = self.mark.or_else(|| self.sandbox.marks.get());
+                return Ok(Some(ended));
             }
             if ready.jobs && !self.announced {
                 self.on_execve()?;
@@ -192,9 +192,8 @@ impl Stage<'_> {
             }
             return Ok(MIN_LOOK);
         };
-        let wall_left = match self.wall_left(&mark)? {
-            Some(left) => left,
-            None => return self.stop(Stop::WallTime),
+        let Some(wall_left) = self.wall_left(&mark)? else {
+            return self.stop(Stop::WallTime);
         };
         let off = self.sandbox.shape.off;
         let cpu_left = match self.cpu_left(&mark)? {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub(crate) const BRIG: &str = env!("CARGO_BIN_EXE_brig");
 
 /// No wait in these tests should come near it on any machine.
-pub(crate) const BOUND: Duration = Duration::from_secs(120);
+pub(crate) const BOUND: Duration = Duration::from_mins(2);
 
 /// Waits until `condition` holds.
 pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {

@@ -44,7 +44,7 @@ fn a_worker_killed_in_the_middle_costs_one_run() {
         service.metric("brig_running") > 0.0
     });
     // A warm-up of the pool may still be under way; only a started program is not tried again.
-    eventually("the program has started", || program_runs());
+    eventually("the program has started", program_runs);
     kill_9(service.children("brig-worker")[0]);
     let mut answer = vec![0; 8192];
     let n = stream.read(&mut answer).unwrap();
