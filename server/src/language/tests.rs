@@ -400,86 +400,88 @@ fn form_errors_have_their_line() {
     assert!(error("id = \"x\"").1.contains("missing field"));
 }
 
+/// What to replace in [`TOY`], by what, on which line the error must be, and what it must say.
+const BROKEN_RULES: &[(&str, &str, &str, &str)] = &[
+    ("id = \"toy\"", "id = \"To y\"", "id = ", "is not of a-z"),
+    ("\"t++\", \"toy#\"", "\"t@\"", "t@", "is not of a-z"),
+    ("[\"toy\"]", "[\".toy\"]", ".toy\"]", "without its dot"),
+    ("main.toy", "a/main.toy", "a/main", "is not a file name"),
+    ("main.toy", "main.txt", "main.txt", "none of the extensions"),
+    ("\"toyc\"]", "\"toy c\"]", "toy c", "not a package name"),
+    (
+        "packages =",
+        "mounts = [\"/etc\",\n  \"/etc/*/x\"]\npackages =",
+        "/*/",
+        "absolute path",
+    ),
+    (
+        "'toyc (\\d+)\\.(\\d+)'",
+        "'toyc ('",
+        "'toyc ('",
+        "bad regular expression",
+    ),
+    ("'toyc (\\d+)\\.(\\d+)'", "'toyc'", "'toyc'", "no group"),
+    (
+        "toyc {1}.{2}",
+        "toyc {3}",
+        "toyc {3}",
+        "may hold {1} to {2}",
+    ),
+    (
+        "policy = \"compile\"",
+        "policy = \"lax\"",
+        "lax",
+        "unknown policy",
+    ),
+    (
+        "\"-m{memory_mb}\"",
+        "\n  \"-m{memory}\"",
+        "{memory}",
+        "unknown placeholder {memory}",
+    ),
+    (
+        "\"-m{memory_mb}\"",
+        "\n  \"{main_class}\"",
+        "command = [\"./main",
+        "needs entry.kind",
+    ),
+    ("\"./main\"", "\"main\"", "command = [\"main", "not a path"),
+    ("\"profile\"", "\"{args}\"", "{args}", "no meaning here"),
+    (
+        "{ processes = 3 }",
+        "{ memory_bytes = 1073741825 }",
+        "1073741825",
+        "above the maximum",
+    ),
+    (
+        "{ processes = 3 }",
+        "{ processes = 0 }",
+        "processes = 0",
+        "above zero",
+    ),
+    (
+        "{ processes = 3 }",
+        "{ open_files = 1001 }",
+        "1001",
+        "above 1000",
+    ),
+    (
+        "\"SIGABRT\"",
+        "\"SIGFOO\"",
+        "[[run.out_of_memory]]",
+        "unknown signal",
+    ),
+    (
+        "[version]",
+        "[entry]\nkind = \"java\"\n\n[version]",
+        "kind =",
+        "needs {main_class}",
+    ),
+];
+
 #[test]
 fn broken_rules_have_their_line() {
-    let cases = [
-        ("id = \"toy\"", "id = \"To y\"", "id = ", "is not of a-z"),
-        ("\"t++\", \"toy#\"", "\"t@\"", "t@", "is not of a-z"),
-        ("[\"toy\"]", "[\".toy\"]", ".toy\"]", "without its dot"),
-        ("main.toy", "a/main.toy", "a/main", "is not a file name"),
-        ("main.toy", "main.txt", "main.txt", "none of the extensions"),
-        ("\"toyc\"]", "\"toy c\"]", "toy c", "not a package name"),
-        (
-            "packages =",
-            "mounts = [\"/etc\",\n  \"/etc/*/x\"]\npackages =",
-            "/*/",
-            "absolute path",
-        ),
-        (
-            "'toyc (\\d+)\\.(\\d+)'",
-            "'toyc ('",
-            "'toyc ('",
-            "bad regular expression",
-        ),
-        ("'toyc (\\d+)\\.(\\d+)'", "'toyc'", "'toyc'", "no group"),
-        (
-            "toyc {1}.{2}",
-            "toyc {3}",
-            "toyc {3}",
-            "may hold {1} to {2}",
-        ),
-        (
-            "policy = \"compile\"",
-            "policy = \"lax\"",
-            "lax",
-            "unknown policy",
-        ),
-        (
-            "\"-m{memory_mb}\"",
-            "\n  \"-m{memory}\"",
-            "{memory}",
-            "unknown placeholder {memory}",
-        ),
-        (
-            "\"-m{memory_mb}\"",
-            "\n  \"{main_class}\"",
-            "command = [\"./main",
-            "needs entry.kind",
-        ),
-        ("\"./main\"", "\"main\"", "command = [\"main", "not a path"),
-        ("\"profile\"", "\"{args}\"", "{args}", "no meaning here"),
-        (
-            "{ processes = 3 }",
-            "{ memory_bytes = 1073741825 }",
-            "1073741825",
-            "above the maximum",
-        ),
-        (
-            "{ processes = 3 }",
-            "{ processes = 0 }",
-            "processes = 0",
-            "above zero",
-        ),
-        (
-            "{ processes = 3 }",
-            "{ open_files = 1001 }",
-            "1001",
-            "above 1000",
-        ),
-        (
-            "\"SIGABRT\"",
-            "\"SIGFOO\"",
-            "[[run.out_of_memory]]",
-            "unknown signal",
-        ),
-        (
-            "[version]",
-            "[entry]\nkind = \"java\"\n\n[version]",
-            "kind =",
-            "needs {main_class}",
-        ),
-    ];
-    for (from, to, place, message) in cases {
+    for (from, to, place, message) in BROKEN_RULES {
         let got = error_with(from, to, place);
         assert!(got.contains(message), "{to:?}: {got}");
     }
