@@ -171,7 +171,9 @@ impl Client {
                 "greet the worker",
                 format!("it speaks version {version}"),
             )),
-            FromWorker::Hello { .. } | FromWorker::Started { .. } => Ok(None),
+            FromWorker::Hello { .. } | FromWorker::Warm { .. } | FromWorker::Started { .. } => {
+                Ok(None)
+            }
             FromWorker::Ready { .. } => {
                 self.ready = fds.try_into().ok();
                 Ok(None)

@@ -36,7 +36,7 @@ use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::clone::{Forked, fork};
 use crate::sys::open::close_range;
-use crate::sys::process::{exit_now, kill_all_others, try_reap};
+use crate::sys::process::{be_child, exit_now, kill_all_others, try_reap};
 use crate::sys::seccomp::next_stopped_call;
 use crate::sys::shared::Marks;
 use crate::wire::Channel;
@@ -219,7 +219,7 @@ fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, San
     };
     match fork(CloneFlags::empty(), cgroup).step("fork the program's process")? {
         Forked::Parent { pid, .. } => Ok(pid),
-        Forked::Child => program::run(birth, &init, clock),
+        Forked::Child => be_child(|| program::run(birth, &init, clock)),
     }
 }
 

@@ -4,7 +4,7 @@
 //! beside them (`SCM_RIGHTS`, unix(7)). The two ends are always the same build, started by the
 //! same supervisor; [`VERSION`] guards against a mix-up during an upgrade.
 //!
-//! A worker says `Hello` once, then for each job: `Ready` -> (`Execute`) -> `Started` -> `Finished`.
+//! A worker says `Hello` once, then for each job: `Ready` (-> `Warm`) -> (`Execute`) -> `Started` -> `Finished`.
 //! It takes one job at a time, and only after `Ready`. A worker whose socket closes is dead, and so
 //! is its job; a worker that sees its socket close ends itself.
 
@@ -16,7 +16,7 @@ use crate::probe::Probe;
 use crate::report::{SandboxFault, StageReport};
 
 /// Changes whenever a message changes its form.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The largest encoded message. The default `SO_SNDBUF` of a Unix socket is 212,992 bytes
 /// (`net.core.wmem_default`); larger things travel as descriptors.
@@ -38,6 +38,11 @@ pub enum FromWorker {
     /// Can take a job now. Carries three descriptors for the job to come: the write end of its
     /// stdin pipe, the read ends of its stdout and stderr pipes, in this order, all non-blocking.
     Ready {
+        /// Sandboxes prepared and waiting.
+        warm: u32,
+    },
+    /// Has filled its pool while idle.
+    Warm {
         /// Sandboxes prepared and waiting.
         warm: u32,
     },

@@ -260,8 +260,8 @@ fn checks(namespaces: &Namespaces) -> Vec<Check> {
         check(Layers::CPU_TIME_LIMIT, Probe::Spin(2_000))
             .with(|l| l.cpu_time_ms = 20)
             .expecting(Expect::Outcome(Outcome::CpuTimeLimit)),
-        check(Layers::CPU_QUOTA, Probe::Spin(250))
-            .with(|l| l.cpus = 0.2)
+        check(Layers::CPU_QUOTA, Probe::Spin(500))
+            .with(|l| l.cpus = 0.02)
             .expecting(Expect::Throttled),
         check(Layers::LANDLOCK, Probe::UnlistedPath).without(Layers::SECCOMP),
         check(Layers::SECCOMP, Probe::ForbiddenCall)

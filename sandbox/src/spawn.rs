@@ -37,7 +37,7 @@ use crate::sys::clone::{Forked, assert_single_threaded, fork};
 use crate::sys::exec::{StringArray, execve};
 use crate::sys::memfd;
 use crate::sys::open::inherited;
-use crate::sys::process::exit_now;
+use crate::sys::process::{be_child, exit_now};
 use crate::wire::Channel;
 use crate::worker::{self, Settings};
 
@@ -145,7 +145,7 @@ impl Launcher {
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWUTS;
         match fork(flags, None).step("clone3 a worker into its own namespaces")? {
-            Forked::Child => {
+            Forked::Child => be_child(|| {
                 drop(start);
                 let child = Child {
                     identity: self.identity,
@@ -155,7 +155,7 @@ impl Launcher {
                 let Err(fault) = child.become_worker(go, &settings, &workers_end);
                 let _ = writeln!(io::stderr(), "brig worker {index}: {fault}");
                 exit_now(1)
-            }
+            }),
             Forked::Parent { pid, pidfd } => {
                 drop((go, workers_end, settings));
                 self.admit(pid, uid, gid, &paths, start)?;

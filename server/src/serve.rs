@@ -24,7 +24,7 @@ use crate::pool::{AsyncChannel, Pool};
 use crate::run::detect_versions;
 
 /// Tools that could not be looked at are tried again after this long.
-const DETECT_AGAIN: Duration = Duration::from_secs(60);
+const DETECT_AGAIN: Duration = Duration::from_mins(1);
 
 /// Serves on `listener` until told to end. `control` brings the workers. Needs a tokio runtime.
 pub async fn serve(

@@ -34,7 +34,7 @@ use brig_sandbox::spawn::{DEFAULT_UID_BASE, Identity, Launcher, MAX_WORKERS, Wor
 use brig_sandbox::sys::clone::{Forked, fork};
 use brig_sandbox::sys::exec::{StringArray, execve};
 use brig_sandbox::sys::memfd;
-use brig_sandbox::sys::process::{exit_now, reap_pidfd, signal_pidfd};
+use brig_sandbox::sys::process::{be_child, exit_now, reap_pidfd, signal_pidfd};
 use brig_sandbox::wire::Channel;
 use caps::Capability;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -66,7 +66,7 @@ const WORKER_OVERHEAD_BYTES: u64 = 512 << 20;
 /// Processes of a worker's group beyond those of its program.
 const WORKER_OVERHEAD_PROCESSES: u64 = 64;
 /// Beyond the drain time, before a server that does not end is killed.
-const DRAIN_GRACE: Duration = Duration::from_secs(5);
+const DRAIN_GRACE: Duration = Duration::from_secs(7);
 /// Before the next try, when children end as soon as they start.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// A child that lived this long started well.
@@ -325,14 +325,14 @@ impl Supervisor {
         let config = memfd::read_only(c"config", &serde_json::to_vec(&self.server_config)?)?;
         match fork(CloneFlags::empty(), None).context("starting the server")? {
             Forked::Parent { pidfd, .. } => Ok(ServerProcess { pidfd, control }),
-            Forked::Child => {
+            Forked::Child => be_child(|| {
                 let error = become_server(
                     self.launcher.identity,
                     [servers_end.as_fd(), config.as_fd(), self.listener.as_fd()],
                 );
                 eprintln!("brig server: {error:#}");
                 exit_now(1)
-            }
+            }),
         }
     }
 

@@ -82,6 +82,14 @@ pub fn kill_all_others() -> io::Result<()> {
     }
 }
 
+/// Runs `body` as the whole life of a forked child. A panic must not unwind into what the parent was
+/// doing when it forked.
+pub fn be_child(body: impl FnOnce()) -> ! {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+    // As a panic ends a process (std::process::ExitCode).
+    exit_now(101)
+}
+
 /// Ends the calling process at once, without destructors or `atexit` handlers: those belong to the
 /// process it was forked from.
 pub fn exit_now(code: i32) -> ! {

@@ -234,11 +234,23 @@ impl Worker {
 
     /// Fills the pool, one sandbox at a time, for as long as no message comes.
     fn prepare_while_idle(&mut self) -> Result<(), SandboxFault> {
+        let mut filled = false;
         while let Some(shape) = self.pool.wanted(&self.context) {
             if self.message_within(pool::IDLE_BEFORE_PREPARING)? {
                 return Ok(());
             }
             self.pool.prepare(&self.context, shape)?;
+            filled = true;
+        }
+        if filled {
+            let warm = FromWorker::Warm {
+                warm: self.pool.len(),
+            };
+            match self.server.send(&warm, &[]) {
+                // Noticed where the next job is received.
+                Err(e) if is_disconnected(&e) => {}
+                answer => answer.step("tell the server of warm sandboxes")?,
+            }
         }
         Ok(())
     }

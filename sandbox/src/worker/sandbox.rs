@@ -13,7 +13,7 @@ use crate::layers::Layers;
 use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::clone::{Forked, fork};
-use crate::sys::process::{reap_pidfd, signal_pidfd};
+use crate::sys::process::{be_child, reap_pidfd, signal_pidfd};
 use crate::sys::shared::Marks;
 use crate::wire::Channel;
 
@@ -72,7 +72,7 @@ impl Sandbox {
         let marks = Marks::new().step("make the shared page")?;
         match fork(namespaces(shape.off), None).step("clone3 into fresh namespaces")? {
             Forked::Parent { pidfd, .. } => Ok((init, jobs, marks, pidfd)),
-            Forked::Child => {
+            Forked::Child => be_child(|| {
                 let birth = Birth {
                     context,
                     shape,
@@ -82,7 +82,7 @@ impl Sandbox {
                     marks: &marks,
                 };
                 init::run(&birth)
-            }
+            }),
         }
     }
 

@@ -10,7 +10,7 @@ use super::harness::{BRIG_SANDBOX, Bench, groups_of};
 
 /// Waits until `condition` holds; panics if that takes longer than any machine should need.
 fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < end, "not within a minute: {what}");
         std::thread::sleep(Duration::from_millis(5));

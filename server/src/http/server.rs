@@ -21,7 +21,7 @@ use super::router;
 use crate::config::HttpConfig;
 
 /// A client that does not take its answer for this long is cut off.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// After a failed `accept`, such as for want of descriptors, the next try comes this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest head of a request.

@@ -81,7 +81,7 @@ pub(super) enum Entry<'a> {
 
 /// Bounds of what a refused caller is told to wait.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(60);
+    Duration::from_secs(1)..=Duration::from_mins(1);
 
 impl Queue {
     pub(super) fn new(length: usize) -> Self {

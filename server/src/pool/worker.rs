@@ -170,9 +170,25 @@ impl Worker {
         loop {
             let (offer, mut assignment) = oneshot::channel();
             self.queue.offer(offer);
+            if let Some(assignment) = self.offered(&mut assignment).await? {
+                return Ok(assignment);
+            }
+        }
+    }
+
+    /// Waits for what becomes of an offer. `None`: the lease was given back unused.
+    async fn offered(
+        &mut self,
+        assignment: &mut oneshot::Receiver<Assignment>,
+    ) -> Result<Option<Assignment>, Gone> {
+        loop {
             tokio::select! {
                 biased;
                 message = self.message() => {
+                    if let Ok((FromWorker::Warm { warm }, _)) = message {
+                        self.queue.update(self.connection, |w| w.warm = warm);
+                        continue;
+                    }
                     if let Ok(Assignment { reply, .. }) = assignment.try_recv() {
                         let _ = reply.send(Err(ExecuteError::WorkerLost { started: false }));
                     }
@@ -181,10 +197,7 @@ impl Worker {
                         Err(gone) => gone,
                     });
                 }
-                // An error: the lease was given back unused.
-                assigned = &mut assignment => if let Ok(assignment) = assigned {
-                    return Ok(assignment);
-                },
+                assigned = &mut *assignment => return Ok(assigned.ok()),
             }
         }
     }
@@ -276,6 +289,7 @@ fn unexpected(message: &FromWorker, when: &str) -> Gone {
     let name = match message {
         FromWorker::Hello { .. } => "Hello",
         FromWorker::Ready { .. } => "Ready",
+        FromWorker::Warm { .. } => "Warm",
         FromWorker::Started { .. } => "Started",
         FromWorker::Finished { .. } => "Finished",
     };
@@ -322,6 +336,8 @@ impl Running {
 
     fn take(&mut self, message: FromWorker, mut fds: Vec<OwnedFd>) -> Result<(), Gone> {
         match message {
+            // Sent before the job had reached the worker.
+            FromWorker::Warm { .. } => {}
             FromWorker::Started { job } if job == self.job => self.started = true,
             FromWorker::Finished {
                 job,

@@ -12,7 +12,7 @@ use crate::language::{Availability, Language};
 use crate::pool::{Inputs, Pool, StageOutput, Turn};
 
 /// Looks at the tools wait at most this long for a worker.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(120);
+const QUEUE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A stage's exit code when its program does not exist, as shells have it.
 const NOT_FOUND: i32 = 127;
