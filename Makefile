@@ -1,0 +1,118 @@
+# Brig. `make run` serves on http://127.0.0.1:8080, `make test` runs all tests; both install what is
+# missing, on a fresh Debian 12 machine too. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Where rustup and `cargo install` put programs, on machines whose shell does not know it yet.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+# Absolute, because the virtual machine sees the same paths.
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+LISTEN ?= 127.0.0.1:8080
+# More flags of `brig serve`, for example ARGS='--workers 4'.
+ARGS ?=
+
+BUILD_PACKAGES := gcc libc6-dev make pkg-config libseccomp-dev ca-certificates
+RUN_PACKAGES := curl
+TEST_PACKAGES := gcc libc6-dev python3 curl procps
+VM_PACKAGES := qemu-system-x86 linux-image-amd64 busybox-static python3 python3-venv kmod zstd curl
+DOCKER_PACKAGES := podman buildah runc
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- Running ----
+
+.PHONY: run
+run: deps release ## Install what is missing, build, and serve on http://127.0.0.1:8080
+	@tools/serve $(CARGO_TARGET_DIR)/release/brig --listen $(LISTEN) $(ARGS)
+
+.PHONY: build
+build: build-deps ## Build everything, without optimisation
+	@cargo build --workspace --locked
+
+.PHONY: release
+release: build-deps ## Build brig and brig-sandbox, optimised, into target/release
+	@cargo build --release --workspace --bins --locked
+
+.PHONY: doctor
+doctor: build ## Show which layers of isolation this host enforces
+	@$(CARGO_TARGET_DIR)/debug/brig-sandbox doctor
+
+# ---- Testing ----
+
+.PHONY: test
+test: unit-test vm-test ## Run all tests: here, and under cgroup v2 in a virtual machine
+
+.PHONY: unit-test
+unit-test: test-deps ## Run the tests on this host
+	@cargo nextest run --workspace --locked
+
+.PHONY: attack
+attack: build-deps ## Run the attacks on the sandbox, here
+	@cargo test --locked -p brig-sandbox --test attacks
+
+.PHONY: hygiene
+hygiene: test-deps ## Run the test that 2,000 mixed runs leave nothing behind, here
+	@cargo nextest run --locked -p brig -E 'test(hygiene)'
+
+.PHONY: vm-test
+vm-test: test-deps vm-deps ## Run engine, attack and service tests under cgroup v2, in a virtual machine
+	@tools/vm-test
+
+.PHONY: lint
+lint: lint-deps ## Check format, lints, licences and sources of dependencies
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@cargo deny --offline --log-level error check bans licenses sources
+
+.PHONY: fmt
+fmt: ## Format the code
+	@cargo fmt --all
+
+# ---- Containers ----
+
+.PHONY: docker
+docker: release ## Build the container image brig:latest with buildah or docker
+	@tools/container-image $(CARGO_TARGET_DIR)/release
+
+# ---- What all that needs ----
+
+.PHONY: deps
+deps: build-deps ## Install what building needs, and the core languages
+	@tools/install-packages $(RUN_PACKAGES) $$(tools/language-packages core)
+
+.PHONY: build-deps
+build-deps:
+	@tools/install-packages $(BUILD_PACKAGES)
+	@tools/rust-toolchain
+
+.PHONY: languages
+languages: ## Install the tools of every language that Debian has
+	@tools/install-packages --available $$(tools/language-packages all)
+
+.PHONY: test-deps
+test-deps: deps languages
+	@tools/install-packages $(TEST_PACKAGES)
+	@tools/cargo-tool cargo-nextest
+
+.PHONY: lint-deps
+lint-deps: build-deps
+	@tools/cargo-tool cargo-deny
+
+.PHONY: vm-deps
+vm-deps: ## Install what the virtual machine of `make vm-test` needs
+	@tools/install-packages $(VM_PACKAGES)
+	@tools/virtme-ng
+
+.PHONY: docker-deps
+docker-deps: ## Install podman and buildah
+	@tools/install-packages $(DOCKER_PACKAGES)
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	@cargo clean
