@@ -68,7 +68,7 @@ vm-test: test-deps vm-deps ## Run engine, attack and service tests under cgroup 
 lint: lint-deps ## Check format, lints, licences and sources of dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@cargo deny --offline --log-level error check bans licenses sources
+	@cargo deny --log-level error check bans licenses sources
 
 .PHONY: fmt
 fmt: ## Format the code
