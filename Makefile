@@ -29,7 +29,7 @@ help: ## List these targets
 
 .PHONY: run
 run: deps release ## Install what is missing, build, and serve on http://127.0.0.1:8080
-	@tools/serve $(CARGO_TARGET_DIR)/release/brig --listen $(LISTEN) $(ARGS)
+	@.ci/tools/serve $(CARGO_TARGET_DIR)/release/brig --listen $(LISTEN) $(ARGS)
 
 .PHONY: build
 build: build-deps ## Build everything, without optimisation
@@ -62,7 +62,7 @@ hygiene: test-deps ## Run the test that 2,000 mixed runs leave nothing behind, h
 
 .PHONY: vm-test
 vm-test: test-deps vm-deps ## Run engine, attack and service tests under cgroup v2, in a virtual machine
-	@tools/vm-test
+	@.ci/tools/vm-test
 
 .PHONY: lint
 lint: lint-deps ## Check format, lints, licences and sources of dependencies
@@ -78,40 +78,40 @@ fmt: ## Format the code
 
 .PHONY: docker
 docker: release ## Build the container image brig:latest with buildah or docker
-	@tools/container-image $(CARGO_TARGET_DIR)/release
+	@.ci/tools/container-image $(CARGO_TARGET_DIR)/release
 
 # ---- What all that needs ----
 
 .PHONY: deps
 deps: build-deps ## Install what building needs, and the core languages
-	@tools/install-packages $(RUN_PACKAGES) $$(tools/language-packages core)
+	@.ci/tools/install-packages $(RUN_PACKAGES) $$(.ci/tools/language-packages core)
 
 .PHONY: build-deps
 build-deps:
-	@tools/install-packages $(BUILD_PACKAGES)
-	@tools/rust-toolchain
+	@.ci/tools/install-packages $(BUILD_PACKAGES)
+	@.ci/tools/rust-toolchain
 
 .PHONY: languages
 languages: ## Install the tools of every language that Debian has
-	@tools/install-packages --available $$(tools/language-packages all)
+	@.ci/tools/install-packages --available $$(.ci/tools/language-packages all)
 
 .PHONY: test-deps
 test-deps: deps languages
-	@tools/install-packages $(TEST_PACKAGES)
-	@tools/cargo-tool cargo-nextest
+	@.ci/tools/install-packages $(TEST_PACKAGES)
+	@.ci/tools/cargo-tool cargo-nextest
 
 .PHONY: lint-deps
 lint-deps: build-deps
-	@tools/cargo-tool cargo-deny
+	@.ci/tools/cargo-tool cargo-deny
 
 .PHONY: vm-deps
 vm-deps: ## Install what the virtual machine of `make vm-test` needs
-	@tools/install-packages $(VM_PACKAGES)
-	@tools/virtme-ng
+	@.ci/tools/install-packages $(VM_PACKAGES)
+	@.ci/tools/virtme-ng
 
 .PHONY: docker-deps
 docker-deps: ## Install podman and buildah
-	@tools/install-packages $(DOCKER_PACKAGES)
+	@.ci/tools/install-packages $(DOCKER_PACKAGES)
 
 .PHONY: clean
 clean: ## Remove everything that was built
