@@ -16,6 +16,9 @@ fn burner(ms: u64, threads: u64) -> String {
 #[test]
 fn cpu_time_is_what_the_program_itself_sees() {
     let bench = Bench::new();
+    // What execve and exit take, which the program cannot see: much where the CPU is emulated.
+    let slow = std::env::var_os("BRIG_TEST_SLOW").is_some();
+    let slack_us = if slow { 100_000.0 } else { 3_000.0 };
     for (ms, threads) in [(50, 1), (50, 4), (500, 1), (500, 4), (2000, 1), (2000, 4)] {
         let args = ["--cpu-time", "10s", "--wall-time", "60s", "--cpus", "64"];
         let done = bench.run_c(&args, &burner(ms, threads)).ok();
@@ -24,7 +27,7 @@ fn cpu_time_is_what_the_program_itself_sees() {
         #[allow(clippy::cast_precision_loss)]
         let off = (done.cpu_us() as f64 - own_us).abs();
         assert!(
-            off <= f64::max(own_us * 0.02, 3000.0),
+            off <= f64::max(own_us * 0.02, slack_us),
             "{ms} ms, {threads} threads: off by {off} us: {done:?}"
         );
     }
