@@ -518,7 +518,8 @@ fn a_drain_has_an_end() {
     let begun = Instant::now();
     brig.signal(Signal::SIGTERM);
     brig.child.wait().unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{}", brig.log());
+    // Far more than any machine needs, far less than the program would take.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{}", brig.log());
 }
 
 #[test]

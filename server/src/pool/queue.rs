@@ -24,6 +24,9 @@ pub enum Turn {
     /// In front: the next stage of a run that has had a worker before. Not counted against the
     /// queue's length, for there are never more of them than workers.
     Continuing,
+    /// At the end, as a new run, but never refused and not counted: the service's own looks at the
+    /// tools, of which there is one at a time, must neither fail nor take the place of a run.
+    Upkeep,
 }
 
 /// What the pool is doing now.
@@ -35,7 +38,7 @@ pub struct Stats {
     pub running: usize,
     /// Sandboxes prepared and waiting in all workers.
     pub warm: usize,
-    /// Callers in line.
+    /// Runs in line.
     pub queued: usize,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct WorkerState {
 
 struct Waiter {
     ticket: u64,
+    turn: Turn,
     hand_over: oneshot::Sender<Offer>,
 }
 
@@ -103,7 +107,7 @@ impl Queue {
                 return Entry::Served(offer);
             }
         }
-        if turn == Turn::New && state.new.len() >= self.length {
+        if turn == Turn::New && state.waiting(Turn::New) >= self.length {
             return Entry::Full {
                 retry_after: state.expected_wait(),
             };
@@ -111,10 +115,14 @@ impl Queue {
         let ticket = state.number();
         let (hand_over, offer) = oneshot::channel();
         let line = match turn {
-            Turn::New => &mut state.new,
+            Turn::New | Turn::Upkeep => &mut state.new,
             Turn::Continuing => &mut state.continuing,
         };
-        line.push_back(Waiter { ticket, hand_over });
+        line.push_back(Waiter {
+            ticket,
+            turn,
+            hand_over,
+        });
         Entry::Waiting(Place {
             queue: self,
             ticket,
@@ -179,7 +187,7 @@ impl Queue {
             workers: state.workers.len(),
             running: state.workers.values().filter(|w| w.running).count(),
             warm: state.workers.values().map(|w| w.warm as usize).sum(),
-            queued: state.new.len() + state.continuing.len(),
+            queued: state.waiting(Turn::New) + state.waiting(Turn::Continuing),
         }
     }
 }
@@ -188,6 +196,11 @@ impl State {
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
+    }
+
+    fn waiting(&self, turn: Turn) -> usize {
+        let line = self.continuing.iter().chain(&self.new);
+        line.filter(|waiter| waiter.turn == turn).count()
     }
 
     fn next_waiter(&mut self) -> Option<Waiter> {
@@ -264,6 +277,17 @@ mod tests {
         let _a = wait(&queue, Turn::New);
         assert!(matches!(queue.enter(Turn::New), Entry::Full { .. }));
         let _c = wait(&queue, Turn::Continuing);
+    }
+
+    #[test]
+    fn upkeep_is_not_refused_and_takes_no_place() {
+        let queue = Queue::new(1);
+        let _upkeep = wait(&queue, Turn::Upkeep);
+        assert_eq!(queue.stats().queued, 0);
+        let _a = wait(&queue, Turn::New);
+        let _more = wait(&queue, Turn::Upkeep);
+        assert!(matches!(queue.enter(Turn::New), Entry::Full { .. }));
+        assert_eq!(queue.stats().queued, 1);
     }
 
     #[test]

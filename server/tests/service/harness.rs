@@ -44,6 +44,19 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// One whose workers do nothing but what the test asks for: every language's tools have been
+    /// looked at.
+    pub(crate) fn settled(args: &[&str]) -> Self {
+        let service = Self::start(args);
+        eventually("all versions are known", || {
+            let (_, languages) = service.get("/v1/languages").expect("languages");
+            let languages: Vec<Value> = serde_json::from_str(&languages).unwrap();
+            let known = |l: &Value| l["available"] == false || l["version"].is_string();
+            languages.iter().all(known)
+        });
+        service
+    }
+
     /// Starts it with `args` on a free port and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(BRIG)

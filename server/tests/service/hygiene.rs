@@ -160,7 +160,7 @@ fn one_run(service: &Service, (mode, status): (&str, &str)) {
 
 #[test]
 fn two_thousand_mixed_runs_leave_nothing_behind() {
-    let service = Service::start(&["--workers", "2"]);
+    let service = Service::settled(&["--workers", "2"]);
     exercise(&service, 200);
     // How much is prepared ahead settles when the workers are idle.
     let mut before = traces(&service);

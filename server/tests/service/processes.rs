@@ -38,13 +38,13 @@ fn server_and_workers_have_no_rights() {
 
 #[test]
 fn a_worker_killed_in_the_middle_costs_one_run() {
-    let service = Service::start(&["--workers", "1"]);
+    let service = Service::settled(&["--workers", "1"]);
     let mut stream = service.begin(&request("sleep"));
     eventually("the run is running", || {
         service.metric("brig_running") > 0.0
     });
     // A warm-up of the pool may still be under way; only a started program is not tried again.
-    eventually("the program has started", program_runs);
+    eventually("the program has started", || sleeps_below(service.pid()));
     kill_9(service.children("brig-worker")[0]);
     let mut answer = vec![0; 8192];
     let n = stream.read(&mut answer).unwrap();
@@ -53,15 +53,21 @@ fn a_worker_killed_in_the_middle_costs_one_run() {
     assert_eq!(service.run(&request("ok"))["status"], "ok");
 }
 
-/// Whether a program that sleeps forever is to be seen on this machine.
-fn program_runs() -> bool {
-    let is_it = |e: &std::fs::DirEntry| {
-        std::fs::read(e.path().join("cmdline")).is_ok_and(|c| c == b"./main\0sleep\0")
+/// Whether a program that sleeps forever is among the descendants of `ancestor`.
+fn sleeps_below(ancestor: u32) -> bool {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.split_whitespace().nth(1)?.parse().ok()
     };
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .any(|e| is_it(&e))
+    let descends =
+        |pid: u32| std::iter::successors(Some(pid), |pid| parent(*pid)).any(|p| p == ancestor);
+    let is_it = |pid: u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c == b"./main\0sleep\0")
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.any(|pid| is_it(pid) && descends(pid))
 }
 
 #[test]
@@ -101,7 +107,7 @@ fn nothing_outlives_a_killed_supervisor() {
 
 #[test]
 fn sigterm_lets_runs_finish_and_leaves_nothing() {
-    let service = Service::start(&["--workers", "1"]);
+    let service = Service::settled(&["--workers", "1"]);
     let pid = service.pid();
     let mut stream = service.begin(&json!({
         "language": "python", "source": "import time; time.sleep(0.7); print('finished')",

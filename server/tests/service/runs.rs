@@ -6,7 +6,7 @@ use super::harness::{Service, eventually, request};
 
 #[test]
 fn every_way_to_end_has_its_status() {
-    let service = Service::start(&["--workers", "2"]);
+    let service = Service::settled(&["--workers", "2"]);
     for (mode, status) in [
         ("ok", "ok"),
         ("exit", "runtime_error"),
@@ -27,7 +27,7 @@ fn every_way_to_end_has_its_status() {
 
 #[test]
 fn a_client_that_hangs_up_ends_its_run() {
-    let service = Service::start(&["--workers", "1"]);
+    let service = Service::settled(&["--workers", "1"]);
     let stream = service.begin(&request("sleep"));
     eventually("the run is running", || {
         service.metric("brig_running") > 0.0
@@ -41,7 +41,7 @@ fn a_client_that_hangs_up_ends_its_run() {
 
 #[test]
 fn a_full_queue_is_said_with_503_and_when_to_come_back() {
-    let service = Service::start(&["--workers", "1", "--queue", "1"]);
+    let service = Service::settled(&["--workers", "1", "--queue", "1"]);
     let running = service.begin(&request("sleep"));
     eventually("the run is running", || {
         service.metric("brig_running") > 0.0
@@ -59,7 +59,7 @@ fn a_full_queue_is_said_with_503_and_when_to_come_back() {
 
 #[test]
 fn a_program_cannot_write_to_what_it_was_given() {
-    let service = Service::start(&["--workers", "1"]);
+    let service = Service::settled(&["--workers", "1"]);
     let source = "import os\n\
         for how in (os.O_WRONLY, os.O_RDWR):\n\
         \x20 try: os.open('/proc/self/fd/0', how); print('opened')\n\
