@@ -28,6 +28,14 @@ pub struct ServeArgs {
     /// Directory whose `languages/*.toml` and `policies/*.toml` add to and replace the built-in ones
     #[arg(long, value_name = "DIR", env = "BRIG_PROFILES")]
     pub profiles: Option<PathBuf>,
+    /// Languages to offer, by id or alias [default: all]
+    #[arg(
+        long,
+        value_name = "LANGUAGE",
+        env = "BRIG_LANGUAGES",
+        value_delimiter = ','
+    )]
+    pub languages: Vec<String>,
     /// Runs that may wait for a worker; more are refused with 503 [default: 64]
     #[arg(long, value_name = "N", env = "BRIG_QUEUE")]
     pub queue: Option<usize>,
@@ -55,6 +63,9 @@ pub struct Config {
     /// Directory whose `languages/*.toml` and `policies/*.toml` add to and replace the built-in
     /// ones. Languages are read again on SIGHUP.
     pub profiles: Option<PathBuf>,
+    /// Languages to offer, by id or alias; all if none is named. What only other languages need is
+    /// not to be seen in a sandbox.
+    pub languages: Vec<String>,
     /// Runs that may wait for a worker; more are refused with 503 and `Retry-After`.
     pub queue_length: usize,
     /// Layers without which the service may start.
@@ -130,6 +141,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: None,
             profiles: None,
+            languages: Vec::new(),
             queue_length: 64,
             allow_degraded: Vec::new(),
             http: HttpConfig::default(),
@@ -196,6 +208,9 @@ impl ServeArgs {
         config.listen = self.listen.unwrap_or(config.listen);
         config.workers = self.workers.or(config.workers);
         config.profiles = self.profiles.clone().or(config.profiles);
+        if !self.languages.is_empty() {
+            config.languages.clone_from(&self.languages);
+        }
         config.queue_length = self.queue.unwrap_or(config.queue_length);
         config
             .allow_degraded

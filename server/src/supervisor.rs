@@ -26,7 +26,6 @@ use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::Client;
 use brig_sandbox::init::keep_only;
 use brig_sandbox::layers::Layers;
-use brig_sandbox::policy;
 use brig_sandbox::protocol::Control;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::selfcheck::{self, Finding};
@@ -47,6 +46,7 @@ use nix::unistd::{Gid, Uid, dup2_stdin, setgroups, setresgid, setresuid};
 
 use crate::config::{Config, Host, Layer, ServeArgs, ServerConfig};
 use crate::language::Registry;
+use crate::run::Catalog;
 use crate::server_process::SERVER_COMMAND;
 
 /// What a restart of a child needs, and nothing else (capabilities(7)).
@@ -119,8 +119,7 @@ fn take_signals() -> anyhow::Result<SignalFd> {
 /// Checks everything that can be wrong, before anything is started.
 fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
     let allowed = allowed_to_degrade(config)?;
-    let policies = policy::load(config.policies_dir()?.as_deref())?;
-    let languages = Registry::load(config.languages_dir()?.as_deref(), &policies)?;
+    let languages = Catalog::load(config)?.languages;
     let hierarchies = Hierarchies::detect(None)?;
     let missing = selfcheck::layers_of_controllers(&hierarchies.missing());
     refuse(missing - allowed, &[])?;

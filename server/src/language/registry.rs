@@ -107,6 +107,26 @@ impl Registry {
         Ok(Arc::clone(language))
     }
 
+    /// Keeps only the languages with these names (ids or aliases), if any are given. An unknown
+    /// name is an error: a mistyped one must not pass for a language that is not wanted.
+    pub fn keep_only(self, names: &[String]) -> Result<Self, FindError> {
+        if names.is_empty() {
+            return Ok(self);
+        }
+        let kept = names
+            .iter()
+            .map(|name| self.find(name).map(|l| l.id.clone()));
+        let kept: BTreeSet<String> = kept.collect::<Result<_, _>>()?;
+        let mut languages = self.languages;
+        languages.retain(|language| kept.contains(&language.id));
+        let by_name = languages.iter().enumerate().flat_map(|(index, language)| {
+            let names = language.aliases.iter().chain([&language.id]);
+            names.map(move |name| (name.clone(), index))
+        });
+        let by_name = by_name.collect();
+        Ok(Self { languages, by_name })
+    }
+
     /// The host paths that the languages' tools need; a `*` in the last part stands for any text.
     pub fn mounts(&self) -> Vec<String> {
         let paths: BTreeSet<&String> = self.languages.iter().flat_map(|l| &l.mounts).collect();

@@ -580,6 +580,21 @@ fn built_in_profiles_are_sound() {
 }
 
 #[test]
+fn only_the_languages_asked_for_are_kept() {
+    let named = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        built_in().keep_only(&names)
+    };
+    let few = named(&["py", "c"]).unwrap();
+    let ids: Vec<&str> = few.all().iter().map(|l| l.id.as_str()).collect();
+    assert_eq!(ids, ["c", "python"]);
+    assert_eq!(few.find("python3").unwrap().id, "python");
+    assert!(few.find("java").is_err());
+    assert_eq!(named(&[]).unwrap().all().len(), built_in().all().len());
+    assert!(named(&["pyton"]).unwrap_err().message.contains("pyton"));
+}
+
+#[test]
 fn the_profile_in_the_documentation_is_sound() {
     let page = include_str!("../../../docs/languages.md");
     let (_, rest) = page.split_once("```toml\n").unwrap();

@@ -37,6 +37,9 @@ impl Catalog {
         policies: Arc<BTreeMap<String, Policy>>,
     ) -> Result<Self, ProfileError> {
         let languages = Registry::load(config.languages_dir()?.as_deref(), &policies)?;
+        let languages = languages
+            .keep_only(&config.languages)
+            .map_err(|e| ProfileError::new("languages", e.message))?;
         Ok(Self {
             languages,
             policies,
