@@ -19,7 +19,8 @@ BUILD_PACKAGES := gcc libc6-dev make pkg-config libseccomp-dev ca-certificates
 RUN_PACKAGES := curl
 TEST_PACKAGES := gcc libc6-dev python3 curl procps
 VM_PACKAGES := qemu-system-x86 linux-image-amd64 busybox-static python3 python3-venv kmod zstd curl
-DOCKER_PACKAGES := podman buildah runc
+# podman recommends the network ones, but apt without recommendations takes those that know no names.
+DOCKER_PACKAGES := podman podman-compose buildah crun runc netavark aardvark-dns iptables
 
 .PHONY: help
 help: ## List these targets
@@ -110,7 +111,7 @@ vm-deps: ## Install what the virtual machine of `make vm-test` needs
 	@.ci/tools/virtme-ng
 
 .PHONY: docker-deps
-docker-deps: ## Install podman and buildah
+docker-deps: ## Install podman, podman-compose and buildah
 	@.ci/tools/install-packages $(DOCKER_PACKAGES)
 
 .PHONY: clean
