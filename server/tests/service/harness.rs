@@ -288,6 +288,12 @@ int main(int argc, char **argv) {
 }
 "#;
 
+/// A request that runs `source` in Python and is not hurried on a slow or busy machine.
+pub(crate) fn python(source: &str) -> Value {
+    let limits = json!({"cpu_time_ms": 10_000, "wall_time_ms": 60_000});
+    json!({"language": "python", "source": source, "stdin": "abc", "limits": limits})
+}
+
 /// A request that runs [`ALL_SORTS`] in `mode` under tight limits.
 pub(crate) fn request(mode: &str) -> Value {
     static PROGRAM: std::sync::OnceLock<String> = std::sync::OnceLock::new();

@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::harness::{Service, eventually, groups_of, proc_status, request};
+use super::harness::{Service, eventually, groups_of, proc_status, python, request};
 
 const NO_CAPABILITIES: &str = "0000000000000000";
 
@@ -109,9 +109,7 @@ fn nothing_outlives_a_killed_supervisor() {
 fn sigterm_lets_runs_finish_and_leaves_nothing() {
     let service = Service::settled(&["--workers", "1"]);
     let pid = service.pid();
-    let mut stream = service.begin(&json!({
-        "language": "python", "source": "import time; time.sleep(0.7); print('finished')",
-    }));
+    let mut stream = service.begin(&python("import time; time.sleep(0.7); print('finished')"));
     eventually("the run is running", || {
         service.metric("brig_running") > 0.0
     });

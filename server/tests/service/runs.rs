@@ -1,8 +1,6 @@
 //! Runs through the whole service.
 
-use serde_json::json;
-
-use super::harness::{Service, eventually, request};
+use super::harness::{Service, eventually, python, request};
 
 #[test]
 fn every_way_to_end_has_its_status() {
@@ -67,7 +65,7 @@ fn a_program_cannot_write_to_what_it_was_given() {
         try: os.fchmod(0, 0o666); print('changed')\n\
         except OSError: print('denied')\n\
         print(os.read(0, 9), os.lseek(0, 0, 0), os.fstat(0).st_size)\n";
-    let answer = service.run(&json!({"language": "python", "source": source, "stdin": "abc"}));
+    let answer = service.run(&python(source));
     assert_eq!(
         answer["run"]["stdout"], "denied\ndenied\ndenied\nb'abc' 0 3\n",
         "{answer}"
