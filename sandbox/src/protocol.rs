@@ -46,7 +46,7 @@ pub enum FromWorker {
         /// Sandboxes prepared and waiting.
         warm: u32,
     },
-    /// The program was started (its `execve` is about to happen).
+    /// The program is about to be handed to its sandbox: from here on it may have run.
     Started {
         /// The job's id.
         job: u64,

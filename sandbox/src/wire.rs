@@ -98,9 +98,9 @@ impl Channel {
                 Some(&mut control),
                 MsgFlags::MSG_CMSG_CLOEXEC,
             ) {
-                Err(Errno::EINTR) => {}
-                // A peer that died with unread messages resets the connection (unix(7)).
-                Err(Errno::ECONNRESET) => return Ok((0, Vec::new(), false)),
+                // A peer that died with unread messages resets the connection, which is told once (unix(7));
+                // what it had sent before is still there, then comes the end.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
                 answer => break answer?,
             }
         };

@@ -66,7 +66,7 @@ pub(super) fn execute(
         warm,
         stop: None,
         mark: None,
-        announced: false,
+        handed_over: false,
     };
     match stage.run(&message, fds, pipes) {
         Ok(Some(ended)) => {
@@ -103,8 +103,8 @@ struct Stage<'a> {
     /// The first reason to end the program, and when that was.
     stop: Option<(Stop, Instant)>,
     mark: Option<Mark>,
-    /// The server knows that the program has started.
-    announced: bool,
+    /// The sandbox has taken the job, and its end of the jobs channel is closed.
+    handed_over: bool,
 }
 
 /// What woke the watching up.
@@ -136,8 +136,10 @@ impl Stage<'_> {
                 self.mark = self.mark.or_else(|| self.sandbox.marks.get());
                 return Ok(Some(ended));
             }
-            if ready.jobs && !self.announced {
-                self.on_execve()?;
+            // The program's process has closed its end: it is the program now, or dead.
+            if ready.jobs {
+                self.handed_over = true;
+                self.mark = self.sandbox.marks.get();
             }
             if ready.server && !self.on_server()? {
                 return Ok(None);
@@ -167,6 +169,7 @@ impl Stage<'_> {
                 started: false,
             });
         };
+        self.announce()?;
         let mut all = vec![stdin.as_fd(), pipes.stdout.as_fd(), pipes.stderr.as_fd()];
         all.extend(fds[..archives].iter().map(AsFd::as_fd));
         match self.sandbox.jobs.send(message, &all) {
@@ -261,7 +264,7 @@ impl Stage<'_> {
             PollFd::new(self.server.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.sandbox.init.as_fd(), PollFlags::POLLIN),
         ];
-        if !self.announced {
+        if !self.handed_over {
             fds.push(PollFd::new(self.sandbox.jobs.as_fd(), PollFlags::POLLIN));
         }
         match ppoll(&mut fds, Some(timeout.into()), None) {
@@ -301,21 +304,15 @@ impl Stage<'_> {
         }
     }
 
-    /// The program's process has closed its end: it is the program now, or dead.
-    fn on_execve(&mut self) -> Result<(), SandboxFault> {
-        self.announced = true;
-        self.mark = self.sandbox.marks.get();
-        if self.mark.is_some() {
-            match self
-                .server
-                .send(&FromWorker::Started { job: self.job.id }, &[])
-            {
-                // Noticed where the server's messages are read.
-                Err(e) if super::is_disconnected(&e) => {}
-                answer => answer.step("tell the server that the program runs")?,
-            }
+    /// Tells the server that the program may run from here on. Said before the job is in the sandbox's
+    /// hands: if this worker dies later, the server must not take the job for one that never ran.
+    fn announce(&self) -> Result<(), SandboxFault> {
+        let started = FromWorker::Started { job: self.job.id };
+        match self.server.send(&started, &[]) {
+            // Noticed where the server's messages are read.
+            Err(e) if super::is_disconnected(&e) => Ok(()),
+            answer => answer.step("tell the server that the program starts"),
         }
-        Ok(())
     }
 
     /// `false`: the server is gone.

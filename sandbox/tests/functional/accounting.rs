@@ -19,19 +19,24 @@ fn burner(ms: u64, threads: u64) -> String {
 #[test]
 fn cpu_time_is_what_the_program_itself_sees() {
     let bench = Bench::new();
-    // What execve and exit take, which the program cannot see: much where the CPU is emulated.
+    // What execve and exit take, which the program cannot see: much where the CPU is emulated, and more
+    // now and then where the host is busy. An error of the accounting would show in every attempt.
+    let attempts = 5;
     let slow = std::env::var_os("BRIG_TEST_SLOW").is_some();
     let slack_us = if slow { 100_000.0 } else { 3_000.0 };
     for (ms, threads) in [(50, 1), (50, 4), (500, 1), (500, 4), (2000, 1), (2000, 4)] {
         let args = ["--cpu-time", "10s", "--wall-time", "60s", "--cpus", "64"];
-        let done = bench.run_c(&args, &burner(ms, threads)).ok();
-        let own: f64 = done.stdout.trim().parse().unwrap();
-        let own_us = own * 1000.0;
-        #[allow(clippy::cast_precision_loss)]
-        let off = (done.cpu_us() as f64 - own_us).abs();
+        let off = || {
+            let done = bench.run_c(&args, &burner(ms, threads)).ok();
+            let own_us = done.stdout.trim().parse::<f64>().unwrap() * 1000.0;
+            #[allow(clippy::cast_precision_loss)]
+            let off = (done.cpu_us() as f64 - own_us).abs();
+            (off > f64::max(own_us * 0.02, slack_us)).then(|| format!("{off} us: {done:?}"))
+        };
+        let wrong: Vec<_> = (0..attempts).map_while(|_| off()).collect();
         assert!(
-            off <= f64::max(own_us * 0.02, slack_us),
-            "{ms} ms, {threads} threads: off by {off} us: {done:?}"
+            wrong.len() < attempts,
+            "{ms} ms, {threads} threads: off by {wrong:#?}"
         );
     }
 }

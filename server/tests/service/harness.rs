@@ -161,7 +161,7 @@ impl Service {
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(
             stream,
-            "POST /v1/runs HTTP/1.1\r\nhost: brig\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /v1/runs HTTP/1.1\r\nhost: brig\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
         .unwrap();

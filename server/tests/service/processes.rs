@@ -46,9 +46,8 @@ fn a_worker_killed_in_the_middle_costs_one_run() {
     // A warm-up of the pool may still be under way; only a started program is not tried again.
     eventually("the program has started", || sleeps_below(service.pid()));
     kill_9(service.children("brig-worker")[0]);
-    let mut answer = vec![0; 8192];
-    let n = stream.read(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer[..n]).into_owned();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("\"internal_error\""), "{answer}");
     assert_eq!(service.run(&request("ok"))["status"], "ok");
 }
