@@ -4,14 +4,7 @@
 // stopped-by: sandbox = denied
 // control: args regular
 // control-collected: out
-#include "attack.h"
-
-static void regular(void) {
-  int file = open("out", O_WRONLY | O_CREAT, 0644);
-  if (write(file, "result", 6) != 6) {
-    exit(BROKEN);
-  }
-}
+#include "result.h"
 
 static void hostile(void) {
   for (int i = 0; i < 2000; i++) {
@@ -20,13 +13,4 @@ static void hostile(void) {
     }
   }
   regular();
-}
-
-int main(int argc, char **argv) {
-  if (argc == 2 && strcmp(argv[1], "regular") == 0) {
-    regular();
-  } else {
-    hostile();
-  }
-  return DENIED;
 }

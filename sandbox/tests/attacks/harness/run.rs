@@ -194,14 +194,13 @@ impl Program {
 fn compile(attack: &Attack) -> io::Result<PathBuf> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("attacks");
     fs::create_dir_all(&cache)?;
-    let common = attack
-        .file
-        .parent()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new("."))
-        .to_owned();
+    let group = attack.file.parent().unwrap_or(Path::new("."));
+    let common = group.parent().unwrap_or(Path::new(".")).to_owned();
     let mut hasher = DefaultHasher::new();
-    (fs::read(&attack.file)?, fs::read(common.join("attack.h"))?).hash(&mut hasher);
+    fs::read(&attack.file)?.hash(&mut hasher);
+    for header in headers(group)?.into_iter().chain(headers(&common)?) {
+        fs::read(header)?.hash(&mut hasher);
+    }
     let program = cache.join(format!("{:016x}", hasher.finish()));
     if program.exists() {
         return Ok(program);
@@ -219,6 +218,19 @@ fn compile(attack: &Attack) -> io::Result<PathBuf> {
     }
     fs::rename(&fresh, &program)?;
     Ok(program)
+}
+
+/// The `*.h` in `directory`, in the order of their names.
+fn headers(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "h") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    Ok(all)
 }
 
 fn in_sandbox(
