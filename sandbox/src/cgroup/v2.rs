@@ -105,7 +105,7 @@ impl Leaf for LeafV2 {
             return Ok(None);
         }
         let events = read_file(self.dir.as_fd(), "memory.events")?;
-        Ok(value_of(&events, "oom_kill"))
+        Ok(oom_kills(&events))
     }
 
     fn counters(&self) -> io::Result<Counters> {
@@ -134,5 +134,34 @@ impl Leaf for LeafV2 {
 
     fn remove(&self) -> io::Result<()> {
         remove_dir(self.parent.as_fd(), &self.name)
+    }
+}
+
+/// How many processes were killed for memory, from memory.events. With memory.oom.group the kernel kills
+/// its victim and then every process of the group, the victim once more, and counts each kill
+/// (`oom_kill_process` in mm/oom_kill.c): one too many for each `oom_group_kill`, which Linux 5.17
+/// and later count. Before, one group kill is assumed, as nothing of the group outlives it.
+fn oom_kills(events: &str) -> Option<u64> {
+    let kills = value_of(events, "oom_kill")?;
+    let groups = value_of(events, "oom_group_kill").unwrap_or(1);
+    Some(kills.saturating_sub(groups).max(kills.min(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_victim_of_a_group_kill_counts_once() {
+        let kills = |events| oom_kills(events).unwrap();
+        assert_eq!(kills("oom 0\noom_kill 0\noom_group_kill 0\n"), 0);
+        assert_eq!(kills("oom 1\noom_kill 2\noom_group_kill 1\n"), 1);
+        assert_eq!(kills("oom 1\noom_kill 4\noom_group_kill 1\n"), 3);
+        // The victim was gone before the group was killed.
+        assert_eq!(kills("oom 1\noom_kill 1\noom_group_kill 1\n"), 1);
+        // Without memory.oom.group, and before Linux 5.17.
+        assert_eq!(kills("oom 1\noom_kill 2\noom_group_kill 0\n"), 2);
+        assert_eq!(kills("oom 0\noom_kill 0\n"), 0);
+        assert_eq!(kills("oom 1\noom_kill 2\n"), 1);
     }
 }
