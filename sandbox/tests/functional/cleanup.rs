@@ -6,16 +6,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::harness::{BRIG_SANDBOX, Bench, groups_of};
-
-/// Waits until `condition` holds; panics if that takes longer than any machine should need.
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_mins(1);
-    while !condition() {
-        assert!(Instant::now() < end, "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use super::harness::{BRIG_SANDBOX, Bench};
+use super::host::{eventually, groups_of};
 
 fn start(marker: &str) -> Child {
     let script = format!("echo up; exec -a {marker} sleep 1000");

@@ -1,7 +1,7 @@
 //! Compiling C programs and running them in sandboxes.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -124,25 +124,4 @@ impl Bench {
         all.extend(args);
         self.run(&all, &["./program"])
     }
-}
-
-/// The `brig-<pid>` groups of process `pid`, wherever the hierarchies are mounted.
-pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {
-    fn search(dir: &Path, name: &str, depth: u32, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy() == name {
-                found.push(entry.path());
-            } else if depth > 0 && entry.file_type().is_ok_and(|t| t.is_dir()) {
-                search(&entry.path(), name, depth - 1, found);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    search(
-        Path::new("/sys/fs/cgroup"),
-        &format!("brig-{pid}"),
-        6,
-        &mut found,
-    );
-    found
 }

@@ -4,5 +4,6 @@ mod accounting;
 mod cleanup;
 mod files;
 mod harness;
+mod host;
 mod limits;
 mod world;

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -13,27 +12,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+#[path = "../../../sandbox/tests/functional/host.rs"]
+mod host;
+pub(crate) use host::*;
+
 pub(crate) const BRIG: &str = env!("CARGO_BIN_EXE_brig");
-
-/// No wait in these tests should come near it on any machine.
-pub(crate) const BOUND: Duration = Duration::from_mins(2);
-
-/// Waits until `condition` holds.
-pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
-    assert!(within(BOUND, condition), "not within {BOUND:?}: {what}");
-}
-
-/// Whether `condition` comes to hold within `bound`.
-pub(crate) fn within(bound: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + bound;
-    while !condition() {
-        if Instant::now() >= end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    true
-}
 
 /// A running service.
 pub(crate) struct Service {
@@ -243,27 +226,6 @@ pub(crate) fn proc_status(pid: u32, key: &str) -> String {
         .unwrap()
         .trim()
         .to_owned()
-}
-
-/// All directories called `brig-<pid>` below the cgroup mounts.
-pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {
-    fn search(dir: &Path, name: &str, depth: u32, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy() == name {
-                found.push(entry.path());
-            } else if depth > 0 && entry.file_type().is_ok_and(|t| t.is_dir()) {
-                search(&entry.path(), name, depth - 1, found);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    search(
-        Path::new("/sys/fs/cgroup"),
-        &format!("brig-{pid}"),
-        6,
-        &mut found,
-    );
-    found
 }
 
 /// A static program that behaves as its first argument says.
