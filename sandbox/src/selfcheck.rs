@@ -293,7 +293,7 @@ pub fn remedy_for_fault(fault: &SandboxFault) -> &'static str {
         s if s.contains("namespace") => {
             "allow unprivileged user namespaces: sysctl user.max_user_namespaces (above 0), \
              kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu); \
-             in a container: --security-opt seccomp=unconfined"
+             in a container: --security-opt seccomp=docker/seccomp.json; in a chroot the kernel allows none"
         }
         s if s.contains("/proc") => {
             "the host's /proc must be complete for a new one to be mounted; in a container: \
@@ -302,7 +302,19 @@ pub fn remedy_for_fault(fault: &SandboxFault) -> &'static str {
         s if s.contains("cgroup") => {
             "start Brig in a delegated cgroup: systemd-run --scope -p Delegate=yes COMMAND"
         }
-        _ => "see docs/operations.md",
+        "map the worker's user" | "map the worker's group" => {
+            "the user ids from --uid-base on must exist where Brig runs: see /proc/self/uid_map and gid_map"
+        }
+        // It has said itself why, unless it was killed.
+        s if s.contains("the worker") || s == "send the job" => {
+            "the line above that begins with `brig worker` says at which step the worker failed, and \
+             docs/operations.md, \"When it does not start\", what to do; without such a line something \
+             killed it: look at the kernel's log"
+        }
+        _ => {
+            "look for the step in docs/operations.md, \"When it does not start\"; if it is not there, please \
+             report it with the output of `brig-sandbox doctor`"
+        }
     }
 }
 
