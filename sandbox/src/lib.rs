@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod client;
 pub mod collect;
+pub mod identity;
 pub mod init;
 pub mod inside;
 pub mod landlock;

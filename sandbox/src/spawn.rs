@@ -28,6 +28,7 @@ use nix::unistd::{Gid, Pid, Uid, dup2_stdin, pipe2, setgroups, setresgid, setres
 use crate::capabilities;
 use crate::cgroup::WorkerPaths;
 use crate::cgroup::host::{Base, WorkerCaps};
+use crate::identity::Identity;
 use crate::init::keep_only;
 use crate::layers::Layers;
 use crate::report::SandboxFault;
@@ -43,48 +44,6 @@ use crate::worker::{self, Settings};
 
 /// First argument of a process that is to be a worker.
 pub const WORKER_COMMAND: &str = "__worker";
-
-/// The first of the host user ids that workers run as when Brig is started as root: worker `n` gets
-/// this plus one plus `n`, the server this one. 60578 to 61183 belong to nobody (systemd, "Users,
-/// Groups, UIDs and GIDs"), and they are mapped in containers with 65,536 ids.
-pub const DEFAULT_UID_BASE: u32 = 60_600;
-
-/// The most workers.
-pub const MAX_WORKERS: u32 = 500;
-
-/// Who the workers are on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// Each a user of its own, from this id plus one on. Needs root.
-    Separate {
-        /// See [`DEFAULT_UID_BASE`].
-        base: u32,
-    },
-    /// All the user who started Brig.
-    Shared,
-}
-
-impl Identity {
-    /// `Separate` for root, `Shared` for others.
-    pub fn detect(base: u32) -> Self {
-        if nix::unistd::geteuid().is_root() {
-            Self::Separate { base }
-        } else {
-            Self::Shared
-        }
-    }
-
-    /// User and group id of worker `index`.
-    fn of_worker(self, index: u32) -> (u32, u32) {
-        match self {
-            Self::Separate { base } => (base + 1 + index, base + 1 + index),
-            Self::Shared => (
-                nix::unistd::geteuid().as_raw(),
-                nix::unistd::getegid().as_raw(),
-            ),
-        }
-    }
-}
 
 /// How to start workers.
 #[derive(Debug)]

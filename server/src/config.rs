@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use brig_sandbox::identity::DEFAULT_UID_BASE;
 use brig_sandbox::policy::{ProfileError, parse_toml};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct ServeArgs {
     /// Number of workers, each running one stage at a time [default: one per CPU]
     #[arg(long, value_name = "N", env = "BRIG_WORKERS")]
     pub workers: Option<NonZeroU32>,
+    /// Started as root: the server's user id; worker n has this plus one plus n [default: 60600]
+    #[arg(long, value_name = "ID", env = "BRIG_UID_BASE")]
+    pub uid_base: Option<u32>,
     /// Directory whose `languages/*.toml` and `policies/*.toml` add to and replace the built-in ones
     #[arg(long, value_name = "DIR", env = "BRIG_PROFILES")]
     pub profiles: Option<PathBuf>,
@@ -60,6 +64,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Number of workers; without it one per CPU.
     pub workers: Option<NonZeroU32>,
+    /// Started as root: the server's user id; worker `n` has this plus one plus `n`. Two services on
+    /// one machine need ranges of their own.
+    pub uid_base: u32,
     /// Directory whose `languages/*.toml` and `policies/*.toml` add to and replace the built-in
     /// ones. Languages are read again on SIGHUP.
     pub profiles: Option<PathBuf>,
@@ -140,6 +147,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: None,
+            uid_base: DEFAULT_UID_BASE,
             profiles: None,
             languages: Vec::new(),
             queue_length: 64,
@@ -207,6 +215,7 @@ impl ServeArgs {
         };
         config.listen = self.listen.unwrap_or(config.listen);
         config.workers = self.workers.or(config.workers);
+        config.uid_base = self.uid_base.unwrap_or(config.uid_base);
         config.profiles = self.profiles.clone().or(config.profiles);
         if !self.languages.is_empty() {
             config.languages.clone_from(&self.languages);

@@ -24,12 +24,13 @@ use brig_sandbox::capabilities;
 use brig_sandbox::cgroup::Version;
 use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::Client;
+use brig_sandbox::identity::{Identity, MAX_WORKERS};
 use brig_sandbox::init::keep_only;
 use brig_sandbox::layers::Layers;
 use brig_sandbox::protocol::Control;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::selfcheck::{self, Finding};
-use brig_sandbox::spawn::{DEFAULT_UID_BASE, Identity, Launcher, MAX_WORKERS, WorkerProcess};
+use brig_sandbox::spawn::{Launcher, WorkerProcess};
 use brig_sandbox::sys::clone::{Forked, fork};
 use brig_sandbox::sys::exec::{StringArray, execve};
 use brig_sandbox::sys::memfd;
@@ -120,13 +121,14 @@ fn take_signals() -> anyhow::Result<SignalFd> {
 fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
     let allowed = allowed_to_degrade(config)?;
     let languages = Catalog::load(config)?.languages;
+    let identity = identify(config)?;
     let hierarchies = Hierarchies::detect(None)?;
     let missing = selfcheck::layers_of_controllers(&hierarchies.missing());
     refuse(missing - allowed, &[])?;
     let (memory_bytes, processes) = most_of_all(&languages);
     let mut launcher = Launcher {
         base: hierarchies.create_base()?,
-        identity: Identity::detect(DEFAULT_UID_BASE),
+        identity,
         caps: WorkerCaps {
             memory_bytes: memory_bytes + WORKER_OVERHEAD_BYTES,
             processes: processes + WORKER_OVERHEAD_PROCESSES,
@@ -150,6 +152,19 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
         degraded: failed.names().into_iter().map(str::to_owned).collect(),
     };
     Ok((launcher, server_config))
+}
+
+/// Who server and workers are to be; warns if somebody else seems to be these.
+fn identify(config: &Config) -> anyhow::Result<Identity> {
+    let workers = config.worker_count().get();
+    let identity = Identity::detect(config.uid_base, workers)?;
+    if let Some((pid, uid)) = identity.in_use(workers) {
+        eprintln!(
+            "brig: process {pid} runs as user id {uid} already; if that is another Brig's, give this one ids of \
+             its own with --uid-base"
+        );
+    }
+    Ok(identity)
 }
 
 /// The most memory and processes that any language may have.

@@ -4,11 +4,12 @@ use std::os::fd::AsFd;
 
 use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::Client;
+use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
 use brig_sandbox::report::SandboxFault;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::selfcheck::{self, Finding};
-use brig_sandbox::spawn::{DEFAULT_UID_BASE, Identity, Launcher};
+use brig_sandbox::spawn::Launcher;
 use brig_sandbox::sys::process::reap_pidfd;
 use clap::Args;
 use serde_json::json;
@@ -19,13 +20,16 @@ pub(crate) struct DoctorArgs {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+    /// Started as root: the sandbox's host user id, less one. Nothing else must use it
+    #[arg(long, value_name = "ID", default_value_t = DEFAULT_UID_BASE)]
+    uid_base: u32,
 }
 
 /// Prints what holds; exit status 1 if something does not.
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let hierarchies = Hierarchies::detect(None)?;
     let version = hierarchies.version();
-    let identity = Identity::detect(DEFAULT_UID_BASE);
+    let identity = Identity::detect(args.uid_base, 1)?;
     let findings = match check(hierarchies, identity) {
         Ok(findings) => findings,
         Err(fault) => anyhow::bail!("{fault}\n  remedy: {}", selfcheck::remedy_for_fault(&fault)),

@@ -11,12 +11,13 @@ use brig_sandbox::archive;
 use brig_sandbox::cgroup::Version;
 use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::{Client, Execution, Watch};
+use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
 use brig_sandbox::limits::Limits;
 use brig_sandbox::policy;
 use brig_sandbox::protocol::{Collect, Job};
 use brig_sandbox::rootfs::RootfsSpec;
-use brig_sandbox::spawn::{DEFAULT_UID_BASE, Identity, Launcher};
+use brig_sandbox::spawn::Launcher;
 use brig_sandbox::sys::memfd;
 use clap::{Args, ValueEnum};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -58,6 +59,9 @@ pub(crate) struct RunArgs {
     /// Which cgroup interface to use
     #[arg(long, value_enum, default_value = "auto", help_heading = "Isolation")]
     cgroup: CgroupArg,
+    /// Started as root: the program's host user id, less one. Nothing else must use it
+    #[arg(long, value_name = "ID", default_value_t = DEFAULT_UID_BASE, help_heading = "Isolation")]
+    uid_base: u32,
     #[command(flatten)]
     limits: LimitArgs,
     /// Set an environment variable; PATH, HOME, TMPDIR and LANG are set by default
@@ -353,7 +357,7 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
     }
     Ok(Launcher {
         base: hierarchies.create_base()?,
-        identity: Identity::detect(DEFAULT_UID_BASE),
+        identity: Identity::detect(args.uid_base, 1)?,
         caps: WorkerCaps {
             memory_bytes: limits.memory_bytes.saturating_add(256 << 20),
             processes: u64::from(limits.processes) + 64,

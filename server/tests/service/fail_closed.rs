@@ -24,6 +24,15 @@ fn layers_that_cannot_be_spared_cannot_be_waived() {
     }
 }
 
+#[test]
+fn ids_that_are_somebodys_are_refused() {
+    for (base, word) in [("0", "no such ids"), ("65532", "nobody's")] {
+        let output = brig(&["--workers", "2", "--uid-base", base]);
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains(word), "{}", stderr(&output));
+    }
+}
+
 /// A cgroup tree that looks right but enforces nothing: files can be made and written there, and
 /// only a probe finds out.
 #[test]

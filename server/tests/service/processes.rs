@@ -16,7 +16,7 @@ fn kill_9(pid: u32) {
 
 #[test]
 fn server_and_workers_have_no_rights() {
-    let service = Service::start(&["--workers", "2"]);
+    let service = Service::start(&["--workers", "2", "--uid-base", "60900"]);
     let (servers, workers) = (
         service.children("brig-server"),
         service.children("brig-worker"),
@@ -32,8 +32,8 @@ fn server_and_workers_have_no_rights() {
         users.push(proc_status(pid, "Uid"));
     }
     users.sort_unstable();
-    users.dedup();
-    assert_eq!(users.len(), 3, "each has a user of its own: {users:?}");
+    let all_four = |uid: u32| vec![uid.to_string(); 4].join("\t");
+    assert_eq!(users, [60_900, 60_901, 60_902].map(all_four));
 }
 
 #[test]
