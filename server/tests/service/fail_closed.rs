@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 use super::harness::BRIG;
 
 fn brig(args: &[&str]) -> Output {
-    Command::new(BRIG).arg("serve").args(args).output().unwrap()
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    Command::new(BRIG).args(serve).args(args).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
