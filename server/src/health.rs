@@ -117,7 +117,7 @@ impl Health {
         let attempt = async {
             // Where the queue is full, runs give the proof.
             let lease = pool
-                .lease(Turn::Continuing)
+                .lease(Turn::UPKEEP.continuing())
                 .await
                 .map_err(|e| e.to_string())?;
             let output = lease.execute(probe_job(), Inputs::default()).await;

@@ -8,6 +8,7 @@
 
 mod capture;
 mod channel;
+mod fair;
 mod queue;
 mod worker;
 
@@ -15,7 +16,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brig_sandbox::protocol::Job;
 use brig_sandbox::report::{SandboxFault, StageReport};
@@ -24,8 +25,8 @@ use tokio::sync::oneshot;
 
 pub use capture::Captured;
 pub(crate) use channel::AsyncChannel;
+pub use queue::{Class, Stats, Turn};
 use queue::{Entry, Offer, Queue};
-pub use queue::{Stats, Turn};
 use worker::{Assignment, Worker};
 
 /// The workers and the queue in front of them. Clones are handles to the same pool.
@@ -105,19 +106,25 @@ impl Pool {
     pub async fn lease(&self, turn: Turn) -> Result<Lease, LeaseError> {
         loop {
             let place = match self.queue.enter(turn) {
-                Entry::Served(offer) => return Ok(self.grant(offer)),
+                Entry::Served(offer) => return Ok(self.grant(turn, offer)),
                 Entry::Full { retry_after } => return Err(LeaseError::Full { retry_after }),
                 Entry::Waiting(place) => place,
             };
             if let Some(offer) = place.served().await {
-                return Ok(self.grant(offer));
+                return Ok(self.grant(turn, offer));
             }
         }
     }
 
-    fn grant(&self, offer: Offer) -> Lease {
+    fn grant(&self, turn: Turn, offer: Offer) -> Lease {
         Lease {
             offer,
+            account: Account {
+                queue: Arc::clone(&self.queue),
+                turn,
+                expected: self.queue.mean_service(),
+                begun: Instant::now(),
+            },
             job: self.next_job.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -134,10 +141,25 @@ impl Pool {
 }
 
 /// The right to run one job on one worker. Dropping it gives the worker back.
-#[derive(Debug)]
 pub struct Lease {
     offer: Offer,
+    account: Account,
     job: u64,
+}
+
+/// Whose time a lease is; settled when it ends, however it ends.
+struct Account {
+    queue: Arc<Queue>,
+    turn: Turn,
+    expected: Duration,
+    begun: Instant,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let spent = self.begun.elapsed();
+        self.queue.settle(self.turn, self.expected, spent);
+    }
 }
 
 impl Lease {
@@ -149,12 +171,13 @@ impl Lease {
             .map_err(|e| ExecuteError::Unsendable(io::Error::other(e)))?;
         job.stdin_attached = inputs.stdin.is_some();
         let (reply, answer) = oneshot::channel();
-        if self.offer.send(Assignment { job, inputs, reply }).is_err() {
+        let Self { offer, account, .. } = self;
+        if offer.send(Assignment { job, inputs, reply }).is_err() {
             return Err(ExecuteError::WorkerLost { started: false });
         }
         // Without an answer the task itself broke down; whether the program ran is unknown.
-        answer
-            .await
-            .unwrap_or(Err(ExecuteError::WorkerLost { started: true }))
+        let answer = answer.await;
+        drop(account);
+        answer.unwrap_or(Err(ExecuteError::WorkerLost { started: true }))
     }
 }

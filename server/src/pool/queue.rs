@@ -4,29 +4,91 @@
 //! the sending half of a one-shot channel whose receiving half the worker's task holds, so whoever
 //! drops an unused offer, wherever it is at that moment, gives the worker back: its task sees the
 //! channel close and offers itself again.
+//!
+//! There is a line for each [`Class`]; a class goes before the next one, but one that was passed
+//! over [`PASSED_OVER_AT_MOST`] times in a row while somebody waited in it gets its turn. Within a
+//! class, owners share the workers' time fairly ([`super::fair`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
+use super::fair::FairLine;
 use super::worker::Assignment;
 
 /// A worker's readiness to take one assignment.
 pub(super) type Offer = oneshot::Sender<Assignment>;
 
+/// Which line a caller stands in, in order of precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// The next stage of a run that has had a worker before. There are never more of them than
+    /// workers.
+    Continuing,
+    /// Somebody waits for the answer.
+    Interactive,
+    /// Judging as usual.
+    Normal,
+    /// What may take its time, such as a rejudge.
+    Bulk,
+}
+
+const CLASSES: usize = 4;
+
+/// So often in a row may a waiting class be passed over for those before it: under constant load
+/// each gets at least this share.
+const PASSED_OVER_AT_MOST: u32 = 16;
+
 /// Where a caller stands in line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// At the end; refused when the queue is full.
-    New,
-    /// In front: the next stage of a run that has had a worker before. Not counted against the
-    /// queue's length, for there are never more of them than workers.
-    Continuing,
-    /// At the end, as a new run, but never refused and not counted: the service's own looks at the
-    /// tools, of which there is one at a time, must neither fail nor take the place of a run.
-    Upkeep,
+pub struct Turn {
+    /// Its line.
+    pub class: Class,
+    /// On whose account.
+    pub owner: Option<Uuid>,
+    /// Whether it counts against the queue's length and is refused when the queue is full. What
+    /// does not count has another bound: how much is judged at once, one look at the tools.
+    pub counted: bool,
+}
+
+impl Turn {
+    /// A new run of `owner`'s.
+    pub fn run(owner: Option<Uuid>) -> Self {
+        Self {
+            class: Class::Interactive,
+            owner,
+            counted: true,
+        }
+    }
+
+    /// A stage of a submission of `owner`'s.
+    pub fn judging(class: Class, owner: Option<Uuid>) -> Self {
+        Self {
+            class,
+            owner,
+            counted: false,
+        }
+    }
+
+    /// The service's own looks at the tools: they must neither fail nor take the place of a run.
+    pub const UPKEEP: Self = Self {
+        class: Class::Interactive,
+        owner: None,
+        counted: false,
+    };
+
+    /// The same caller's next stage, or the same stage on another worker.
+    #[must_use]
+    pub fn continuing(self) -> Self {
+        Self {
+            class: Class::Continuing,
+            counted: false,
+            ..self
+        }
+    }
 }
 
 /// What the pool is doing now.
@@ -58,8 +120,9 @@ struct Waiter {
 #[derive(Default)]
 struct State {
     offers: VecDeque<Offer>,
-    continuing: VecDeque<Waiter>,
-    new: VecDeque<Waiter>,
+    lines: [FairLine<Waiter>; CLASSES],
+    /// How often each class was passed over since its last turn.
+    passed_over: [u32; CLASSES],
     workers: HashMap<u64, WorkerState>,
     next_number: u64,
     mean_service: Option<Duration>,
@@ -73,6 +136,7 @@ pub(super) struct Queue {
 /// A place in line; dropping it leaves the line.
 pub(super) struct Place<'a> {
     queue: &'a Queue,
+    turn: Turn,
     ticket: u64,
     offer: oneshot::Receiver<Offer>,
 }
@@ -104,48 +168,46 @@ impl Queue {
         let mut state = self.lock();
         while let Some(offer) = state.offers.pop_front() {
             if !offer.is_closed() {
+                state.expect_service(turn);
                 return Entry::Served(offer);
             }
         }
-        if turn == Turn::New && state.waiting(Turn::New) >= self.length {
+        if turn.counted && state.counted() >= self.length {
             return Entry::Full {
                 retry_after: state.expected_wait(),
             };
         }
         let ticket = state.number();
         let (hand_over, offer) = oneshot::channel();
-        let line = match turn {
-            Turn::New | Turn::Upkeep => &mut state.new,
-            Turn::Continuing => &mut state.continuing,
-        };
-        line.push_back(Waiter {
+        let waiter = Waiter {
             ticket,
             turn,
             hand_over,
-        });
+        };
+        state.lines[turn.class as usize].push(turn.owner, waiter);
         Entry::Waiting(Place {
             queue: self,
+            turn,
             ticket,
             offer,
         })
     }
 
-    /// Gives `offer` to the first in line that still waits, or keeps it.
+    /// Gives `offer` to the next in line that still waits, or keeps it.
     pub(super) fn offer(&self, mut offer: Offer) {
         let mut state = self.lock();
         while let Some(waiter) = state.next_waiter() {
             match waiter.hand_over.send(offer) {
-                Ok(()) => return,
+                Ok(()) => return state.expect_service(waiter.turn),
                 Err(unwanted) => offer = unwanted,
             }
         }
         state.offers.push_back(offer);
     }
 
-    fn leave(&self, ticket: u64) {
-        let mut state = self.lock();
-        state.new.retain(|w| w.ticket != ticket);
-        state.continuing.retain(|w| w.ticket != ticket);
+    fn leave(&self, turn: Turn, ticket: u64) {
+        let line = &mut self.lock().lines[turn.class as usize];
+        line.remove(turn.owner, |waiter| waiter.ticket == ticket);
     }
 
     pub(super) fn expected_wait(&self) -> Duration {
@@ -181,13 +243,25 @@ impl Queue {
         });
     }
 
+    /// Puts what a worker's time was really spent on `turn`'s account, in place of the mean that
+    /// was put there when the worker was given.
+    pub(super) fn settle(&self, turn: Turn, expected: Duration, spent: Duration) {
+        let line = &mut self.lock().lines[turn.class as usize];
+        line.correct(turn.owner, expected, spent);
+    }
+
+    /// What a stage is expected to take: the mean of those before it.
+    pub(super) fn mean_service(&self) -> Duration {
+        self.lock().mean_service.unwrap_or_default()
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let state = self.lock();
         Stats {
             workers: state.workers.len(),
             running: state.workers.values().filter(|w| w.running).count(),
             warm: state.workers.values().map(|w| w.warm as usize).sum(),
-            queued: state.waiting(Turn::New) + state.waiting(Turn::Continuing),
+            queued: state.counted() + state.lines[Class::Continuing as usize].len(),
         }
     }
 }
@@ -198,18 +272,37 @@ impl State {
         self.next_number
     }
 
-    fn waiting(&self, turn: Turn) -> usize {
-        let line = self.continuing.iter().chain(&self.new);
-        line.filter(|waiter| waiter.turn == turn).count()
+    /// Runs in line that count against the queue's length.
+    fn counted(&self) -> usize {
+        let waiters = self.lines.iter().flat_map(FairLine::iter);
+        waiters.filter(|waiter| waiter.turn.counted).count()
+    }
+
+    fn expect_service(&mut self, turn: Turn) {
+        let mean = self.mean_service.unwrap_or_default();
+        self.lines[turn.class as usize].charge(turn.owner, mean);
     }
 
     fn next_waiter(&mut self) -> Option<Waiter> {
-        self.continuing.pop_front().or_else(|| self.new.pop_front())
+        let class = self.next_class()?;
+        for (line, passed_over) in self.lines.iter().zip(&mut self.passed_over).skip(class + 1) {
+            *passed_over = if line.is_empty() { 0 } else { *passed_over + 1 };
+        }
+        self.passed_over[class] = 0;
+        self.lines[class].pop()
     }
 
-    /// How long until the queue as it is now has been served.
+    fn next_class(&self) -> Option<usize> {
+        let mut waiting = (0..CLASSES).filter(|class| !self.lines[*class].is_empty());
+        let overdue = |class: &usize| self.passed_over[*class] >= PASSED_OVER_AT_MOST;
+        waiting.clone().find(overdue).or_else(|| waiting.next())
+    }
+
+    /// How long until those now in line for an answer have been served.
     fn expected_wait(&self) -> Duration {
-        let ahead = u32::try_from(self.new.len() + self.continuing.len() + 1).unwrap_or(u32::MAX);
+        let before = [Class::Continuing, Class::Interactive];
+        let ahead: usize = before.iter().map(|c| self.lines[*c as usize].len()).sum();
+        let ahead = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
         let workers = u32::try_from(self.workers.len().max(1)).unwrap_or(u32::MAX);
         let wait = self.mean_service.unwrap_or_default().saturating_mul(ahead) / workers;
         wait.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end())
@@ -225,7 +318,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.queue.leave(self.ticket);
+        self.queue.leave(self.turn, self.ticket);
     }
 }
 
@@ -234,6 +327,20 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    const RUN: Turn = Turn {
+        class: Class::Interactive,
+        owner: None,
+        counted: true,
+    };
+
+    fn judging(class: Class) -> Turn {
+        Turn::judging(class, None)
+    }
+
+    fn is_served(place: Place<'_>) -> bool {
+        place.served().now_or_never().flatten().is_some()
+    }
 
     fn offer() -> (Offer, oneshot::Receiver<Assignment>) {
         oneshot::channel()
@@ -250,8 +357,8 @@ mod tests {
     #[test]
     fn first_come_first_served_and_continuing_runs_before_new_ones() {
         let queue = Queue::new(8);
-        let (a, b) = (wait(&queue, Turn::New), wait(&queue, Turn::New));
-        let c = wait(&queue, Turn::Continuing);
+        let (a, b) = (wait(&queue, RUN), wait(&queue, RUN));
+        let c = wait(&queue, RUN.continuing());
         let mut served = Vec::new();
         let mut waiting = vec![
             ("a", a.served().boxed()),
@@ -274,28 +381,70 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_new_runs_only() {
         let queue = Queue::new(1);
-        let _a = wait(&queue, Turn::New);
-        assert!(matches!(queue.enter(Turn::New), Entry::Full { .. }));
-        let _c = wait(&queue, Turn::Continuing);
+        let _a = wait(&queue, RUN);
+        assert!(matches!(queue.enter(RUN), Entry::Full { .. }));
+        let _c = wait(&queue, RUN.continuing());
     }
 
     #[test]
     fn upkeep_is_not_refused_and_takes_no_place() {
         let queue = Queue::new(1);
-        let _upkeep = wait(&queue, Turn::Upkeep);
+        let _upkeep = wait(&queue, Turn::UPKEEP);
         assert_eq!(queue.stats().queued, 0);
-        let _a = wait(&queue, Turn::New);
-        let _more = wait(&queue, Turn::Upkeep);
-        assert!(matches!(queue.enter(Turn::New), Entry::Full { .. }));
+        let _a = wait(&queue, RUN);
+        let _more = wait(&queue, Turn::UPKEEP);
+        assert!(matches!(queue.enter(RUN), Entry::Full { .. }));
         assert_eq!(queue.stats().queued, 1);
+    }
+
+    #[test]
+    fn classes_go_in_order_and_none_starves() {
+        let queue = Queue::new(1000);
+        let bulk = wait(&queue, judging(Class::Bulk));
+        let normal = wait(&queue, judging(Class::Normal));
+        let mut served = Vec::new();
+        let _runs: Vec<_> = (0..40).map(|_| wait(&queue, RUN)).collect();
+        let mut keep = Vec::new();
+        for turn in 0..40 {
+            let (offer, worker) = offer();
+            let waiting = |class: Class| queue.lock().lines[class as usize].len();
+            let before = (waiting(Class::Normal), waiting(Class::Bulk));
+            queue.offer(offer);
+            keep.push(worker);
+            if waiting(Class::Normal) < before.0 {
+                served.push(("normal", turn));
+            }
+            if waiting(Class::Bulk) < before.1 {
+                served.push(("bulk", turn));
+            }
+        }
+        assert_eq!(served, [("normal", 16), ("bulk", 17)]);
+        drop((bulk, normal));
+    }
+
+    #[test]
+    fn a_class_before_another_is_served_first() {
+        let queue = Queue::new(10);
+        let bulk = wait(&queue, judging(Class::Bulk));
+        let normal = wait(&queue, judging(Class::Normal));
+        let run = wait(&queue, RUN);
+        let (tx, _worker) = offer();
+        queue.offer(tx);
+        assert!(is_served(run));
+        let (tx, _worker) = offer();
+        queue.offer(tx);
+        assert!(is_served(normal));
+        let (tx, _worker) = offer();
+        queue.offer(tx);
+        assert!(is_served(bulk));
     }
 
     #[test]
     fn leaving_the_line_makes_room_and_passes_the_worker_on() {
         let queue = Queue::new(1);
-        drop(wait(&queue, Turn::New));
+        drop(wait(&queue, RUN));
         assert_eq!(queue.stats().queued, 0);
-        let b = wait(&queue, Turn::New);
+        let b = wait(&queue, RUN);
         queue.offer(offer().0);
         assert!(b.served().now_or_never().flatten().is_some());
     }
@@ -303,7 +452,7 @@ mod tests {
     #[test]
     fn an_offer_dropped_on_its_way_goes_back_to_the_worker() {
         let queue = Queue::new(1);
-        let a = wait(&queue, Turn::New);
+        let a = wait(&queue, RUN);
         let (tx, mut rx) = offer();
         queue.offer(tx);
         drop(a);
@@ -321,7 +470,7 @@ mod tests {
         drop(rx);
         let (alive, _rx) = offer();
         queue.offer(alive);
-        match queue.enter(Turn::New) {
+        match queue.enter(RUN) {
             Entry::Served(offer) => assert!(!offer.is_closed()),
             _ => panic!("not served"),
         }
@@ -334,7 +483,7 @@ mod tests {
         queue.connect();
         queue.connect();
         queue.served(Duration::from_secs(4));
-        let _places: Vec<_> = (0..9).map(|_| wait(&queue, Turn::New)).collect();
+        let _places: Vec<_> = (0..9).map(|_| wait(&queue, RUN)).collect();
         assert_eq!(queue.expected_wait(), Duration::from_secs(20));
     }
 }

@@ -228,7 +228,11 @@ impl Engine {
         let stage = Stage {
             job: stage::job(plan, collect),
             inputs,
-            turn: if first { Turn::New } else { Turn::Continuing },
+            turn: if first {
+                Turn::run(None)
+            } else {
+                Turn::run(None).continuing()
+            },
             queue_timeout: self.queue_timeout,
         };
         let executed = stage.execute(&self.pool).await?;

@@ -65,7 +65,7 @@ impl Stage {
             if !retried && matches!(result, Err(ExecuteError::WorkerLost { started: false })) {
                 tracing::warn!("a worker was lost before it started the program; trying another");
                 retried = true;
-                turn = Turn::Continuing;
+                turn = turn.continuing();
                 continue;
             }
             return Ok(Executed {

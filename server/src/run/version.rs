@@ -44,7 +44,7 @@ async fn detect(language: &Language, pool: &Pool) -> Option<Availability> {
     let stage = Stage {
         job: stage::job(&plan, None),
         inputs: Inputs::default(),
-        turn: Turn::Upkeep,
+        turn: Turn::UPKEEP,
         queue_timeout: QUEUE_TIMEOUT,
     };
     let unavailable = |detail: &str| Availability::Unavailable {
