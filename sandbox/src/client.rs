@@ -72,7 +72,7 @@ impl Client {
         Ok(())
     }
 
-    /// Runs `job`, with its archives and, if it says so, an attached stdin, in `fds`.
+    /// Runs `job`, with its archives, its files and, if it says so, an attached stdin, in `fds`.
     pub fn execute(
         &mut self,
         job: Job,
@@ -171,9 +171,10 @@ impl Client {
                 "greet the worker",
                 format!("it speaks version {version}"),
             )),
-            FromWorker::Hello { .. } | FromWorker::Warm { .. } | FromWorker::Started { .. } => {
-                Ok(None)
-            }
+            FromWorker::Hello { .. }
+            | FromWorker::Warm { .. }
+            | FromWorker::Started { .. }
+            | FromWorker::Sample { .. } => Ok(None),
             FromWorker::Ready { .. } => {
                 self.ready = fds.try_into().ok();
                 Ok(None)

@@ -19,7 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, sethostname};
@@ -316,6 +316,13 @@ impl Init {
         match self.worker.recv::<ToInit>()? {
             None => Ok(Next::Exit),
             Some((ToInit::Kill, _)) => kill_all_others().map(|()| Next::Continue),
+            Some((ToInit::Signal(signal), _)) => {
+                // It may have ended meanwhile; as long as it is not reaped its id is its own.
+                if self.ended.is_none() {
+                    let _ = killpg(self.first, Signal::try_from(signal)?);
+                }
+                Ok(Next::Continue)
+            }
             Some((ToInit::Collect(what), _)) => {
                 let (error, archive) = match collect::collect(&what) {
                     Ok(archive) => (None, Some(archive)),

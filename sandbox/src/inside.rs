@@ -20,6 +20,8 @@ use crate::report::SandboxFault;
 pub enum ToInit {
     /// Kill every process of the program.
     Kill,
+    /// Send this signal to the process group of the program's first process; only while it runs.
+    Signal(i32),
     /// Bring back files; only after `Ended`.
     Collect(Collect),
 }
@@ -85,7 +87,8 @@ impl Resources {
     }
 }
 
-/// From the worker to the program's process. Carries stdin, stdout, stderr, then the archives.
+/// From the worker to the program's process. Carries stdin, stdout, stderr, then the archives, then
+/// the attached files.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ProgramJob {
     /// The job.

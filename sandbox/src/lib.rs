@@ -4,6 +4,7 @@
 //! sandbox, [`protocol`] is how to talk to a worker.
 
 pub mod archive;
+pub mod attach;
 pub mod capabilities;
 pub mod cgroup;
 pub mod client;

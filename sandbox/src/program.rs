@@ -24,6 +24,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use crate::archive::Reader;
+use crate::attach;
 use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::init::{Birth, keep_only, now_ns};
@@ -75,10 +76,18 @@ impl Process<'_> {
             exit_now(0)
         };
         let policy = self.birth.context.policy(&job.policy)?;
-        let (stdio, archives) = split_descriptors(fds, &job)?;
+        let Descriptors {
+            stdio,
+            archives,
+            files,
+        } = Descriptors::split(fds, &job)?;
         fit_work_dirs(&job.limits, off).step("resize /box and /tmp")?;
         for archive in archives {
             unpack(archive).step("write the job's files to /box")?;
+        }
+        for (file, path) in files.into_iter().zip(&job.files) {
+            attach::copy_in(file, Path::new("/box"), path)
+                .step("copy the attached files to /box")?;
         }
         let executable = Executable::find(&job, policy);
         self.lock_down(&job.limits, policy, stdio, &executable)?;
@@ -245,16 +254,17 @@ fn give_up(name: &str, error: &io::Error) -> ! {
     })
 }
 
-fn split_descriptors(
-    fds: Vec<OwnedFd>,
-    job: &Job,
-) -> Result<([OwnedFd; 3], Vec<OwnedFd>), SandboxFault> {
-    let mut fds = fds.into_iter();
-    let stdio = match (fds.next(), fds.next(), fds.next()) {
-        (Some(stdin), Some(stdout), Some(stderr)) if fds.len() == usize::from(job.archives) => {
-            [stdin, stdout, stderr]
-        }
-        _ => {
+/// What comes with a job, by its use.
+struct Descriptors {
+    stdio: [OwnedFd; 3],
+    archives: Vec<OwnedFd>,
+    files: Vec<OwnedFd>,
+}
+
+impl Descriptors {
+    fn split(mut fds: Vec<OwnedFd>, job: &Job) -> Result<Self, SandboxFault> {
+        let archives = usize::from(job.archives);
+        if fds.len() != 3 + archives + job.files.len() {
             return Err(SandboxFault {
                 step: "receive the job".to_owned(),
                 detail: "the number of descriptors does not fit the job".to_owned(),
@@ -262,8 +272,17 @@ fn split_descriptors(
                 started: false,
             });
         }
-    };
-    Ok((stdio, fds.collect()))
+        let files = fds.split_off(3 + archives);
+        let archives = fds.split_off(3);
+        let stdio = <[OwnedFd; 3]>::try_from(fds)
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+            .step("receive the job")?;
+        Ok(Self {
+            stdio,
+            archives,
+            files,
+        })
+    }
 }
 
 /// Mount options of the tmpfs behind `/box` and `/tmp`.

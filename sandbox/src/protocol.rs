@@ -4,26 +4,32 @@
 //! beside them (`SCM_RIGHTS`, unix(7)). The two ends are always the same build, started by the
 //! same supervisor; [`VERSION`] guards against a mix-up during an upgrade.
 //!
-//! A worker says `Hello` once, then for each job: `Ready` (-> `Warm`) -> (`Execute`) -> `Started` -> `Finished`.
+//! A worker says `Hello` once, then for each job: `Ready` (-> `Warm`) -> (`Execute`) -> `Started`
+//! (-> `Sample`, as often as asked) -> `Finished`.
 //! It takes one job at a time, and only after `Ready`. A worker whose socket closes is dead, and so
 //! is its job; a worker that sees its socket close ends itself.
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::attach::MAX_FILES;
 use crate::layers::Layers;
 use crate::limits::Limits;
 use crate::probe::Probe;
-use crate::report::{SandboxFault, StageReport};
+use crate::report::{Sample, SandboxFault, StageReport};
 
 /// Changes whenever a message changes its form.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The largest encoded message. The default `SO_SNDBUF` of a Unix socket is 212,992 bytes
 /// (`net.core.wmem_default`); larger things travel as descriptors.
 pub const MAX_MESSAGE_BYTES: usize = 160 * 1024;
 
-/// The most descriptors in one message.
-pub const MAX_FDS: usize = 8;
+/// The most archives of one job.
+pub const MAX_ARCHIVES: usize = 4;
+
+/// The most descriptors in one message: the standard streams, archives and attached files.
+pub const MAX_FDS: usize = 3 + MAX_ARCHIVES + MAX_FILES;
 
 /// From a worker to the server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +57,13 @@ pub enum FromWorker {
         /// The job's id.
         job: u64,
     },
+    /// The answer to [`ToWorker::Sample`].
+    Sample {
+        /// The job's id.
+        job: u64,
+        /// What it uses now.
+        sample: Sample,
+    },
     /// The stage is over and nothing of its program is left alive. Carries one descriptor, a
     /// sealed memfd with an archive, if `collected`.
     Finished {
@@ -66,8 +79,8 @@ pub enum FromWorker {
 /// From the server to a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Run this. Carries `job.archives` descriptors of sealed archives, then, if
-    /// `job.stdin_attached`, one for stdin.
+    /// Run this. Carries `job.archives` descriptors of sealed archives, then one for each of
+    /// `job.files`, then, if `job.stdin_attached`, one for stdin.
     Execute(Box<Job>),
     /// Like `Execute`, but run a probe in the program's place, with layers `off`. Only the
     /// self-check sends it.
@@ -86,6 +99,65 @@ pub enum ToWorker {
         /// Why.
         reason: StopReason,
     },
+    /// Send the first process's group a signal. Ignored unless the job's program is running.
+    Signal {
+        /// The job's id.
+        job: u64,
+        /// Which.
+        signal: UserSignal,
+    },
+    /// Say what the job uses now. Answered unless the job has not started or is over.
+    Sample {
+        /// The job's id.
+        job: u64,
+    },
+}
+
+/// The signals that a caller may send to a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // named as in signal(7)
+pub enum UserSignal {
+    #[serde(rename = "SIGHUP")]
+    Hangup,
+    #[serde(rename = "SIGINT")]
+    Interrupt,
+    #[serde(rename = "SIGQUIT")]
+    Quit,
+    #[serde(rename = "SIGKILL")]
+    Kill,
+    #[serde(rename = "SIGUSR1")]
+    User1,
+    #[serde(rename = "SIGUSR2")]
+    User2,
+    #[serde(rename = "SIGTERM")]
+    Terminate,
+    #[serde(rename = "SIGCONT")]
+    Continue,
+    #[serde(rename = "SIGSTOP")]
+    Stop,
+    #[serde(rename = "SIGTSTP")]
+    TerminalStop,
+    #[serde(rename = "SIGWINCH")]
+    WindowChange,
+}
+
+impl UserSignal {
+    /// As the kernel knows it.
+    pub fn as_signal(self) -> Signal {
+        match self {
+            Self::Hangup => Signal::SIGHUP,
+            Self::Interrupt => Signal::SIGINT,
+            Self::Quit => Signal::SIGQUIT,
+            Self::Kill => Signal::SIGKILL,
+            Self::User1 => Signal::SIGUSR1,
+            Self::User2 => Signal::SIGUSR2,
+            Self::Terminate => Signal::SIGTERM,
+            Self::Continue => Signal::SIGCONT,
+            Self::Stop => Signal::SIGSTOP,
+            Self::TerminalStop => Signal::SIGTSTP,
+            Self::WindowChange => Signal::SIGWINCH,
+        }
+    }
 }
 
 /// Why a caller ends a job.
@@ -98,7 +170,7 @@ pub enum StopReason {
 }
 
 /// One stage to execute.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Job {
     /// Chosen by the caller, unique among its jobs.
     pub id: u64,
@@ -111,8 +183,12 @@ pub struct Job {
     pub env: Vec<String>,
     /// What it may use.
     pub limits: Limits,
-    /// How many archives of files to unpack into `/box` come along, in order; at most 4.
+    /// How many archives of files to unpack into `/box` come along, in order; at most
+    /// [`MAX_ARCHIVES`].
     pub archives: u8,
+    /// Paths below `/box` of files that come along as descriptors, at most [`MAX_FILES`]: the
+    /// sandbox copies them there, read-only, after unpacking the archives ([`crate::attach`]).
+    pub files: Vec<String>,
     /// Whether stdin is an attached descriptor instead of the pipe announced with `Ready`.
     pub stdin_attached: bool,
     /// What to bring back from `/box` afterwards.

@@ -75,6 +75,19 @@ impl Usage {
     }
 }
 
+/// What a running stage uses now. `None` is a figure the host cannot give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Since `execve`, in microseconds.
+    pub wall_us: u64,
+    /// CPU time of the process tree so far, in microseconds.
+    pub cpu_us: Option<u64>,
+    /// The cgroup's memory use now, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads alive.
+    pub processes: Option<u64>,
+}
+
 /// What the program did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageReport {

@@ -149,12 +149,8 @@ impl Runner<'_> {
         let job = Job {
             id: self.next_id,
             policy: "default".to_owned(),
-            argv: Vec::new(),
-            env: Vec::new(),
             limits,
-            archives: 0,
-            stdin_attached: false,
-            collect: None,
+            ..Job::default()
         };
         let Execution { result, .. } = self.client.probe(job, probe, off)?;
         Ok(result)

@@ -141,16 +141,12 @@ impl Health {
 
 fn probe_job() -> Job {
     Job {
-        id: 0,
         policy: "default".to_owned(),
         argv: vec!["/usr/bin/true".to_owned()],
-        env: Vec::new(),
         limits: Limits {
             wall_time_ms: 5_000,
             ..Limits::DEFAULT
         },
-        archives: 0,
-        stdin_attached: false,
-        collect: None,
+        ..Job::default()
     }
 }

@@ -72,6 +72,15 @@ pub struct Counters {
     pub throttled_periods: Option<u64>,
 }
 
+/// What a leaf uses at the moment. `None` is a figure this host cannot give.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InUse {
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+}
+
 /// How a program's process gets into its leaf.
 #[derive(Debug)]
 pub enum Entry {
@@ -91,6 +100,8 @@ pub trait Leaf: std::fmt::Debug {
     fn cpu_ns(&self) -> io::Result<Option<u64>>;
     /// Processes killed for memory so far: cheap, for watching.
     fn oom_kills(&self) -> io::Result<Option<u64>>;
+    /// What is in use now: cheap, for watching.
+    fn in_use(&self) -> io::Result<InUse>;
     /// All counters.
     fn counters(&self) -> io::Result<Counters>;
     /// Kills every process in it, where the interface has one call for that. `false`: it has not.

@@ -9,8 +9,8 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{
-    CPU_PERIOD_US, Counters, Entry, Leaf, WorkerPaths, cpu_quota_us, named, open_dir, read_file,
-    read_number_if_any, remove_dir, value_of, write_file,
+    CPU_PERIOD_US, Counters, Entry, InUse, Leaf, WorkerPaths, cpu_quota_us, named, open_dir,
+    read_file, read_number_if_any, remove_dir, value_of, write_file,
 };
 use crate::layers::Layers;
 use crate::limits::Limits;
@@ -153,10 +153,7 @@ impl Leaf for LeafV1 {
     }
 
     fn cpu_ns(&self) -> io::Result<Option<u64>> {
-        match &self.dirs.cpuacct {
-            Some(dir) => read_number_if_any(dir.as_fd(), "cpuacct.usage"),
-            None => Ok(None),
-        }
+        number(self.dirs.cpuacct.as_ref(), "cpuacct.usage")
     }
 
     fn oom_kills(&self) -> io::Result<Option<u64>> {
@@ -169,21 +166,24 @@ impl Leaf for LeafV1 {
         }
     }
 
+    fn in_use(&self) -> io::Result<InUse> {
+        Ok(InUse {
+            memory_bytes: number(self.dirs.memory.as_ref(), "memory.usage_in_bytes")?,
+            processes: number(self.dirs.pids.as_ref(), "pids.current")?,
+        })
+    }
+
     fn counters(&self) -> io::Result<Counters> {
-        let number = |dir: &Option<OwnedFd>, name| match dir {
-            Some(dir) => read_number_if_any(dir.as_fd(), name),
-            None => Ok(None),
-        };
         let throttling = match &self.dirs.cpu {
             Some(dir) => read_file(dir.as_fd(), "cpu.stat")?,
             None => String::new(),
         };
         Ok(Counters {
             cpu_ns: self.cpu_ns()?,
-            user_ns: number(&self.dirs.cpuacct, "cpuacct.usage_user")?,
-            system_ns: number(&self.dirs.cpuacct, "cpuacct.usage_sys")?,
-            memory_peak_bytes: number(&self.dirs.memory, "memory.max_usage_in_bytes")?,
-            processes_peak: number(&self.dirs.pids, "pids.peak")?,
+            user_ns: number(self.dirs.cpuacct.as_ref(), "cpuacct.usage_user")?,
+            system_ns: number(self.dirs.cpuacct.as_ref(), "cpuacct.usage_sys")?,
+            memory_peak_bytes: number(self.dirs.memory.as_ref(), "memory.max_usage_in_bytes")?,
+            processes_peak: number(self.dirs.pids.as_ref(), "pids.peak")?,
             oom_kills: self.oom_kills()?,
             // In nanoseconds here, unlike v2 (scheduler/sched-bwc.rst).
             throttled_us: value_of(&throttling, "throttled_time").map(|ns| ns / 1000),
@@ -199,5 +199,12 @@ impl Leaf for LeafV1 {
         self.parents
             .all()
             .try_for_each(|parent| remove_dir(parent.as_fd(), &self.name))
+    }
+}
+
+fn number(dir: Option<&OwnedFd>, name: &str) -> io::Result<Option<u64>> {
+    match dir {
+        Some(dir) => read_number_if_any(dir.as_fd(), name),
+        None => Ok(None),
     }
 }

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{
-    CPU_PERIOD_US, Counters, Entry, Leaf, WorkerPaths, cpu_quota_us, named, open_dir, read_file,
-    read_number_if_any, remove_dir, value_of, write_file,
+    CPU_PERIOD_US, Counters, Entry, InUse, Leaf, WorkerPaths, cpu_quota_us, named, open_dir,
+    read_file, read_number_if_any, remove_dir, value_of, write_file,
 };
 use crate::layers::Layers;
 use crate::limits::Limits;
@@ -106,6 +106,14 @@ impl Leaf for LeafV2 {
         }
         let events = read_file(self.dir.as_fd(), "memory.events")?;
         Ok(oom_kills(&events))
+    }
+
+    fn in_use(&self) -> io::Result<InUse> {
+        let dir = self.dir.as_fd();
+        Ok(InUse {
+            memory_bytes: read_number_if_any(dir, "memory.current")?,
+            processes: read_number_if_any(dir, "pids.current")?,
+        })
     }
 
     fn counters(&self) -> io::Result<Counters> {

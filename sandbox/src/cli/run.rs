@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use brig_sandbox::archive;
+use brig_sandbox::attach::MAX_FILES;
 use brig_sandbox::cgroup::Version;
 use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::{Client, Execution, Watch};
@@ -74,6 +75,13 @@ pub(crate) struct RunArgs {
         help_heading = "Environment and files"
     )]
     file: Vec<String>,
+    /// Copy a large file into /box, read-only, by the sandbox itself; at most 3
+    #[arg(
+        long,
+        value_name = "SRC[:DEST]",
+        help_heading = "Environment and files"
+    )]
+    attach: Vec<String>,
     /// Read the program's stdin from a file [default: brig-sandbox's own stdin]
     #[arg(long, value_name = "FILE", help_heading = "Environment and files")]
     stdin: Option<PathBuf>,
@@ -203,11 +211,15 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
     let (policy, policy_dir) = find_policy(&args)?;
     let off = args.without.iter().fold(Layers::empty(), |all, l| all | *l);
     let archive = pack_files(&args.file)?;
+    let attached = open_attached(&args.attach)?;
     let stdin = open_stdin(args.stdin.as_deref())?;
     let launcher = launcher(&args, policy_dir.path(), off)?;
     let worker = launcher.launch(0).context("starting the worker")?;
     let mut client = Client::new(worker.channel);
-    let job = job(&args, policy);
+    let job = Job {
+        files: attached.iter().map(|(path, _)| path.clone()).collect(),
+        ..job(&args, policy)
+    };
     let limits = job.limits;
     let mut outputs = Outputs::open(&args)?;
     let watch = Watch {
@@ -215,7 +227,10 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
         stderr: &mut outputs.stderr,
         cancel: Some(interrupts.as_fd()),
     };
-    let execution = client.execute(job, &[archive.as_fd(), stdin.as_fd()], watch)?;
+    let mut fds = vec![archive.as_fd()];
+    fds.extend(attached.iter().map(|(_, file)| file.as_fd()));
+    fds.push(stdin.as_fd());
+    let execution = client.execute(job, &fds, watch)?;
     drop(client);
     // The worker cleans up and exits when its channel closes; then its group goes.
     let _ = brig_sandbox::sys::process::reap_pidfd(worker.pidfd.as_fd());
@@ -298,16 +313,7 @@ fn find_policy(args: &RunArgs) -> anyhow::Result<(String, PolicySource)> {
 fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
     let mut packed = Vec::new();
     for spec in files {
-        let (source, dest) = if let Some((source, dest)) = spec.split_once(':') {
-            (source, dest.to_owned())
-        } else {
-            let name = Path::new(spec)
-                .file_name()
-                .with_context(|| format!("{spec:?} names no file"))?;
-            (spec.as_str(), name.to_string_lossy().into_owned())
-        };
-        archive::check_path(&dest)
-            .map_err(|why| anyhow::anyhow!("--file {spec}: {dest:?}: {why}"))?;
+        let (source, dest) = source_and_dest("--file", spec)?;
         let content = fs::read(source).with_context(|| format!("--file {source}"))?;
         let executable = fs::metadata(source)?.permissions().mode() & 0o100 != 0;
         packed.push((dest, content, executable));
@@ -315,6 +321,39 @@ fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
     Ok(archive::pack(packed.iter().map(|(path, content, x)| {
         (path.as_str(), content.as_slice(), *x)
     }))?)
+}
+
+/// The two parts of `SRC[:DEST]`; DEST is the source's name unless given.
+fn source_and_dest<'a>(option: &str, spec: &'a str) -> anyhow::Result<(&'a str, String)> {
+    let (source, dest) = if let Some((source, dest)) = spec.split_once(':') {
+        (source, dest.to_owned())
+    } else {
+        let name = Path::new(spec)
+            .file_name()
+            .with_context(|| format!("{spec:?} names no file"))?;
+        (spec, name.to_string_lossy().into_owned())
+    };
+    archive::check_path(&dest)
+        .map_err(|why| anyhow::anyhow!("{option} {spec}: {dest:?}: {why}"))?;
+    Ok((source, dest))
+}
+
+/// Path inside and open descriptor of each.
+fn open_attached(specs: &[String]) -> anyhow::Result<Vec<(String, File)>> {
+    if specs.len() > MAX_FILES {
+        bail!("--attach: at most {MAX_FILES} files");
+    }
+    let open = |spec: &String| {
+        let (source, dest) = source_and_dest("--attach", spec)?;
+        // Opening a FIFO must not block; what is no regular file is refused by the sandbox.
+        let file = File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(source)
+            .with_context(|| format!("--attach {source}"))?;
+        Ok((dest, file))
+    };
+    specs.iter().map(open).collect()
 }
 
 /// A regular file is passed as a sealed copy: the program can map, seek and reopen it, and neither
@@ -396,6 +435,7 @@ fn job(args: &RunArgs, policy: String) -> Job {
             max_files: 10_000,
             only_on_success: false,
         }),
+        ..Job::default()
     }
 }
 

@@ -188,7 +188,10 @@ impl Worker {
             match self.server.recv::<ToWorker>().step("receive a job")? {
                 None => return Ok(false),
                 // It came too late: the job had just ended.
-                Some((ToWorker::Stop { .. }, _)) => {}
+                Some((
+                    ToWorker::Stop { .. } | ToWorker::Signal { .. } | ToWorker::Sample { .. },
+                    _,
+                )) => {}
                 Some((ToWorker::Execute(job), fds)) => {
                     let job = ProgramJob {
                         job: *job,

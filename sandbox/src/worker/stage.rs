@@ -12,8 +12,8 @@ use crate::cgroup::Counters;
 use crate::inside::{Ended, FromInit, ProgramJob, Resources, ToInit};
 use crate::layers::Layers;
 use crate::policy::seccomp::call_name;
-use crate::protocol::{Collect, FromWorker, Job, StopReason, ToWorker};
-use crate::report::{Outcome, SandboxFault, StageReport, Usage, Violation};
+use crate::protocol::{Collect, FromWorker, Job, StopReason, ToWorker, UserSignal};
+use crate::report::{Outcome, Sample, SandboxFault, StageReport, Usage, Violation};
 use crate::step::Step;
 use crate::sys::seccomp::StoppedCall;
 use crate::sys::shared::Mark;
@@ -147,7 +147,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Sends the job with its descriptors. What the pipes and archives are known by here is closed on
+    /// Sends the job with its descriptors. What the pipes and files are known by here is closed on
     /// return: the program's process has the only copies.
     fn hand_over(
         &self,
@@ -155,13 +155,13 @@ impl Stage<'_> {
         fds: Vec<OwnedFd>,
         pipes: Pipes,
     ) -> Result<(), SandboxFault> {
-        let archives = usize::from(self.job.archives);
+        let files = usize::from(self.job.archives) + self.job.files.len();
         let stdin = if self.job.stdin_attached {
-            fds.get(archives)
+            fds.get(files)
         } else {
             Some(&pipes.stdin)
         };
-        let (Some(stdin), true) = (stdin, fds.len() >= archives) else {
+        let (Some(stdin), true) = (stdin, fds.len() >= files) else {
             return Err(SandboxFault {
                 step: "receive the job".to_owned(),
                 detail: "fewer descriptors came than the job announces".to_owned(),
@@ -171,7 +171,7 @@ impl Stage<'_> {
         };
         self.announce()?;
         let mut all = vec![stdin.as_fd(), pipes.stdout.as_fd(), pipes.stderr.as_fd()];
-        all.extend(fds[..archives].iter().map(AsFd::as_fd));
+        all.extend(fds[..files].iter().map(AsFd::as_fd));
         match self.sandbox.jobs.send(message, &all) {
             // Preparing failed; init tells why.
             Err(e) if e.raw_os_error() == Some(libc::EPIPE) => Ok(()),
@@ -326,14 +326,58 @@ impl Stage<'_> {
             Some((ToWorker::Stop { job, reason }, _)) if job == self.job.id => {
                 self.stop(Stop::Asked(reason)).map(|_| true)
             }
-            // A stop for an earlier job that had just ended.
-            Some((ToWorker::Stop { .. }, _)) => Ok(true),
+            Some((ToWorker::Signal { job, signal }, _)) if job == self.job.id => {
+                self.signal(signal).map(|()| true)
+            }
+            Some((ToWorker::Sample { job }, _)) if job == self.job.id => {
+                self.sample().map(|()| true)
+            }
+            // For an earlier job that had just ended.
+            Some((
+                ToWorker::Stop { .. } | ToWorker::Signal { .. } | ToWorker::Sample { .. },
+                _,
+            )) => Ok(true),
             Some((ToWorker::Execute(_) | ToWorker::Probe { .. }, _)) => Err(SandboxFault {
                 step: "hear from the server".to_owned(),
                 detail: "it sent a job while one is running".to_owned(),
                 errno: None,
                 started: self.mark.is_some(),
             }),
+        }
+    }
+
+    /// Before `execve` a signal would end our own process, which must do its steps.
+    fn signal(&self, signal: UserSignal) -> Result<(), SandboxFault> {
+        if !self.announced || self.mark.is_none() {
+            return Ok(());
+        }
+        let signal = ToInit::Signal(signal.as_signal() as i32);
+        match self.sandbox.init.send(&signal, &[]) {
+            // It is gone; what it said last is yet to be read.
+            Err(e) if super::is_disconnected(&e) => Ok(()),
+            answer => answer.step("tell init to signal the program"),
+        }
+    }
+
+    fn sample(&self) -> Result<(), SandboxFault> {
+        let Some(mark) = self.mark else {
+            return Ok(());
+        };
+        let leaf = &self.sandbox.leaf;
+        let now = crate::init::now_ns().step("read the clock")?;
+        let cpu_ns = leaf.cpu_ns().step("read the CPU time")?;
+        let in_use = leaf.in_use().step("read the memory in use")?;
+        let sample = Sample {
+            wall_us: now.saturating_sub(mark.execve_at_ns) / 1000,
+            cpu_us: cpu_ns.map(|ns| ns.saturating_sub(mark.setup_cpu_ns) / 1000),
+            memory_bytes: in_use.memory_bytes,
+            processes: in_use.processes,
+        };
+        let job = self.job.id;
+        match self.server.send(&FromWorker::Sample { job, sample }, &[]) {
+            // Noticed where the server's messages are read.
+            Err(e) if super::is_disconnected(&e) => Ok(()),
+            answer => answer.step("tell the server what the program uses"),
         }
     }
 

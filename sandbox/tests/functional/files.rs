@@ -121,3 +121,65 @@ fn a_host_path_can_be_mounted_read_only() {
     );
     assert_eq!(done.status(), "runtime_error", "{done:?}");
 }
+
+#[test]
+fn attached_files_land_whole_and_read_only_and_are_charged_to_the_sandbox() {
+    let bench = Bench::new();
+    let content: Vec<u8> = (0..2_000_000u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(bench.path("big"), &content).unwrap();
+    std::fs::write(bench.path("small"), "small").unwrap();
+    let (big, small) = (bench.path("big"), bench.path("small"));
+    let deep = format!("{}:in/deep/er", small.display());
+    let args = ["--attach", big.to_str().unwrap(), "--attach", &deep];
+    let script = "sha256sum < big; cat in/deep/er; stat -c ' %a' big in/deep/er; \
+                  (echo x >> big) 2>/dev/null || echo refused";
+    let done = bench.run(&args, &["sh", "-c", script]).ok();
+    let sum = std::process::Command::new("sha256sum")
+        .stdin(std::fs::File::open(&big).unwrap())
+        .output()
+        .unwrap();
+    let expected = format!(
+        "{}small 444\n 444\nrefused\n",
+        String::from_utf8_lossy(&sum.stdout)
+    );
+    assert_eq!(done.stdout, expected);
+    let peak = done.usage("memory_peak_bytes");
+    assert!(peak > content.len() as u64, "{peak}");
+    let mut limited = args.to_vec();
+    limited.extend(["--memory", "6M"]);
+    let done = bench.run(&limited, &["true"]);
+    assert_eq!(done.outcome(), "memory_limit", "{done:?}");
+}
+
+#[test]
+fn what_cannot_be_attached_is_said_and_nothing_waits_for_it() {
+    let bench = Bench::new();
+    let fifo = bench.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let directory = bench.path("directory");
+    std::fs::create_dir(&directory).unwrap();
+    for path in [
+        fifo.as_path(),
+        directory.as_path(),
+        std::path::Path::new("/dev/zero"),
+    ] {
+        let done = bench.run(&["--attach", path.to_str().unwrap()], &["true"]);
+        assert_eq!(done.exit_status, 125, "{done:?}");
+        assert!(
+            done.stderr.contains("copy the attached files to /box")
+                && done.stderr.contains("not of a regular file"),
+            "{done:?}"
+        );
+    }
+    let sparse = bench.path("sparse");
+    std::fs::File::create(&sparse)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let done = bench.run(
+        &["--attach", sparse.to_str().unwrap(), "--disk", "1M"],
+        &["true"],
+    );
+    assert_eq!(done.exit_status, 125, "{done:?}");
+    assert!(done.stderr.contains("No space left"), "{done:?}");
+}

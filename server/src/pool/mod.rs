@@ -10,6 +10,7 @@ mod capture;
 mod channel;
 mod fair;
 mod queue;
+mod session;
 mod worker;
 
 use std::io;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use brig_sandbox::protocol::Job;
+use brig_sandbox::attach::MAX_FILES;
+use brig_sandbox::protocol::{Job, MAX_ARCHIVES};
 use brig_sandbox::report::{SandboxFault, StageReport};
 use brig_sandbox::wire::Channel;
 use tokio::sync::oneshot;
@@ -27,7 +29,8 @@ pub use capture::Captured;
 pub(crate) use channel::AsyncChannel;
 pub use queue::{Class, Stats, Turn};
 use queue::{Entry, Offer, Queue};
-use worker::{Assignment, Worker};
+pub use session::{Control, Running, Session, SessionEnd};
+use worker::{Assignment, Reply, Worker};
 
 /// The workers and the queue in front of them. Clones are handles to the same pool.
 #[derive(Clone)]
@@ -77,11 +80,16 @@ pub enum ExecuteError {
     Unsendable(#[source] io::Error),
 }
 
-/// Files and input of a job; [`Job::archives`] and [`Job::stdin_attached`] are set from it.
+/// Files and input of a job; [`Job::archives`], [`Job::files`] and [`Job::stdin_attached`] are set
+/// from it.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// Sealed archives to unpack into `/box`, in order.
     pub archives: Vec<Arc<OwnedFd>>,
+    /// Regular files, open for reading, that the sandbox itself copies to these paths below `/box`,
+    /// read-only; at most [`brig_sandbox::attach::MAX_FILES`]. What does not fit the stage's disk is
+    /// a sandbox fault, so callers compare sizes beforehand.
+    pub files: Vec<(String, Arc<OwnedFd>)>,
     /// A read-only descriptor to be the program's stdin; without it stdin is empty.
     pub stdin: Option<Arc<OwnedFd>>,
 }
@@ -163,15 +171,14 @@ impl Drop for Account {
 }
 
 impl Lease {
-    /// Runs `job` (its id, `archives` and `stdin_attached` are set here) to its end. Dropping the
-    /// future cancels the job; the worker is offered to others once it is ready again.
-    pub async fn execute(self, mut job: Job, inputs: Inputs) -> Result<StageOutput, ExecuteError> {
-        job.id = self.job;
-        job.archives = u8::try_from(inputs.archives.len())
-            .map_err(|e| ExecuteError::Unsendable(io::Error::other(e)))?;
-        job.stdin_attached = inputs.stdin.is_some();
+    /// Runs `job` (its id and what `inputs` says are set here) to its end and keeps what it writes,
+    /// up to its limit. Dropping the future cancels the job; the worker is offered to others once it
+    /// is ready again.
+    pub async fn execute(self, job: Job, inputs: Inputs) -> Result<StageOutput, ExecuteError> {
+        let job = inputs.announce(self.job, job)?;
         let (reply, answer) = oneshot::channel();
         let Self { offer, account, .. } = self;
+        let reply = Reply::Output(reply);
         if offer.send(Assignment { job, inputs, reply }).is_err() {
             return Err(ExecuteError::WorkerLost { started: false });
         }
@@ -179,5 +186,32 @@ impl Lease {
         let answer = answer.await;
         drop(account);
         answer.unwrap_or(Err(ExecuteError::WorkerLost { started: true }))
+    }
+
+    /// Starts `job` (as with [`Lease::execute`]) and leaves its pipes to the caller.
+    pub async fn open(self, job: Job, inputs: Inputs) -> Result<Session, ExecuteError> {
+        let job = inputs.announce(self.job, job)?;
+        let Self { offer, account, .. } = self;
+        let (link, opening) = session::link(account);
+        let reply = Reply::Session(link);
+        if offer.send(Assignment { job, inputs, reply }).is_err() {
+            return Err(ExecuteError::WorkerLost { started: false });
+        }
+        opening.opened().await
+    }
+}
+
+impl Inputs {
+    /// `job` with id `id`, saying what comes along.
+    fn announce(&self, id: u64, mut job: Job) -> Result<Job, ExecuteError> {
+        if self.archives.len() > MAX_ARCHIVES || self.files.len() > MAX_FILES {
+            return Err(ExecuteError::Unsendable(io::ErrorKind::InvalidInput.into()));
+        }
+        job.id = id;
+        job.archives = u8::try_from(self.archives.len())
+            .map_err(|e| ExecuteError::Unsendable(io::Error::other(e)))?;
+        job.files = self.files.iter().map(|(path, _)| path.clone()).collect();
+        job.stdin_attached = self.stdin.is_some();
+        Ok(job)
     }
 }

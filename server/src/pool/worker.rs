@@ -2,7 +2,8 @@
 //! message to the last.
 //!
 //! `Hello`, then for ever: `Ready` -> offered to the queue -> assigned -> `Execute` -> both output
-//! pipes are read while `Started` and `Finished` come in -> answered. Whatever breaks the protocol
+//! pipes are read while `Started` and `Finished` come in -> answered. Or, for a session: the pipes
+//! are given to the caller, and messages are passed on until `Finished`. Whatever breaks the protocol
 //! ends the task and closes the channel, on which the worker ends itself and is restarted by the
 //! supervisor with nothing left over.
 
@@ -12,22 +13,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brig_sandbox::protocol::{FromWorker, Job, StopReason, ToWorker, VERSION};
-use brig_sandbox::report::{SandboxFault, StageReport};
+use brig_sandbox::report::{Sample, SandboxFault, StageReport};
 use brig_sandbox::wire::Channel;
-use tokio::sync::oneshot;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::capture::Capture;
 use super::channel::AsyncChannel;
 use super::queue::Queue;
+use super::session::{Command, Ends, Follow, Link, SessionEnd};
 use super::{ExecuteError, Inputs, StageOutput};
 
 /// A job and where its answer goes. A closed `reply` cancels the job.
-#[derive(Debug)]
 pub(super) struct Assignment {
     pub(super) job: Job,
     pub(super) inputs: Inputs,
-    pub(super) reply: oneshot::Sender<Answer>,
+    pub(super) reply: Reply,
+}
+
+/// Who reads what the program writes.
+pub(super) enum Reply {
+    /// This task, and the whole answer goes here.
+    Output(oneshot::Sender<Answer>),
+    /// The caller.
+    Session(Link),
+}
+
+impl Reply {
+    /// Answers that the job never began.
+    fn refuse(self, error: ExecuteError) {
+        // Whoever has gone needs no answer.
+        let _ = match self {
+            Self::Output(reply) => reply.send(Err(error)).err().map(drop),
+            Self::Session(link) => link.opened.send(Err(error)).err().map(drop),
+        };
+    }
 }
 
 type Answer = Result<StageOutput, ExecuteError>;
@@ -112,12 +133,12 @@ impl Worker {
                 Ok(()) => {}
                 // Nothing was sent: the worker is as ready as before.
                 Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
-                    let _ = assignment.reply.send(Err(ExecuteError::Unsendable(e)));
+                    assignment.reply.refuse(ExecuteError::Unsendable(e));
                     continue;
                 }
                 Err(e) => {
                     let lost = ExecuteError::WorkerLost { started: false };
-                    let _ = assignment.reply.send(Err(lost));
+                    assignment.reply.refuse(lost);
                     return Err(e.into());
                 }
             }
@@ -190,7 +211,7 @@ impl Worker {
                         continue;
                     }
                     if let Ok(Assignment { reply, .. }) = assignment.try_recv() {
-                        let _ = reply.send(Err(ExecuteError::WorkerLost { started: false }));
+                        reply.refuse(ExecuteError::WorkerLost { started: false });
                     }
                     return Err(match message {
                         Ok((message, _)) => unexpected(&message, "without a job"),
@@ -203,32 +224,54 @@ impl Worker {
     }
 
     async fn send(&self, assignment: &mut Assignment) -> io::Result<()> {
-        let Inputs { archives, stdin } = &assignment.inputs;
-        let fds: Vec<_> = archives.iter().chain(stdin).map(|fd| fd.as_fd()).collect();
+        let Inputs {
+            archives,
+            files,
+            stdin,
+        } = &assignment.inputs;
+        let files = files.iter().map(|(_, file)| file);
+        let all = archives.iter().chain(files).chain(stdin);
+        let fds: Vec<_> = all.map(|fd| fd.as_fd()).collect();
         let execute = ToWorker::Execute(Box::new(assignment.job.clone()));
         self.channel.send(&execute, &fds).await
     }
 
     /// Follows the job to its end and answers for it.
     async fn follow(&mut self, pipes: Pipes, assignment: Assignment) -> Result<(), Gone> {
-        let Assignment {
-            job,
-            inputs,
-            mut reply,
-        } = assignment;
+        let Assignment { job, inputs, reply } = assignment;
         drop(inputs);
-        // With nobody at the other end the program reads end-of-file.
-        drop(pipes.stdin);
-        let mut running = Running::new(&job, pipes.stdout, pipes.stderr)?;
-        match self.drive(&mut running, &mut reply).await {
+        let mut progress = Progress::new(&job);
+        match reply {
+            Reply::Output(reply) => {
+                // With nobody at the other end the program reads end-of-file.
+                drop(pipes.stdin);
+                let streams = Streams::new(&job, pipes.stdout, pipes.stderr)?;
+                self.capture(&mut progress, streams, reply).await
+            }
+            Reply::Session(link) => {
+                let opened = link.opened.send(Ok(ends(pipes, &job)?));
+                // A caller that is gone is noticed like one that goes later.
+                drop(opened);
+                self.accompany(&mut progress, link.follow).await
+            }
+        }
+    }
+
+    /// Reads what the program writes until all is over.
+    async fn capture(
+        &mut self,
+        progress: &mut Progress,
+        mut streams: Streams,
+        mut reply: oneshot::Sender<Answer>,
+    ) -> Result<(), Gone> {
+        match self.drive(progress, &mut streams, &mut reply).await {
             Ok(()) => {
-                let _ = reply.send(running.into_answer());
+                let end = progress.conclude();
+                let _ = reply.send(end.and_then(|end| streams.into_output(end)));
                 Ok(())
             }
             Err(gone) => {
-                let _ = reply.send(Err(ExecuteError::WorkerLost {
-                    started: running.started,
-                }));
+                let _ = reply.send(Err(progress.lost()));
                 Err(gone)
             }
         }
@@ -236,42 +279,130 @@ impl Worker {
 
     async fn drive(
         &mut self,
-        running: &mut Running,
+        progress: &mut Progress,
+        streams: &mut Streams,
         reply: &mut oneshot::Sender<Answer>,
     ) -> Result<(), Gone> {
-        while !running.over() {
+        while progress.end.is_none() || !streams.ended() {
             tokio::select! {
-                message = self.channel.recv(), if running.end.is_none() => {
+                message = self.channel.recv(), if progress.end.is_none() => {
                     let (message, fds) = message?.ok_or(Gone::Closed)?;
-                    running.take(message, fds)?;
+                    progress.take(message, fds)?;
                 }
-                ready = running.stdout.readable(), if !running.stdout.ended() => {
+                ready = streams.stdout.readable(), if !streams.stdout.ended() => {
                     ready?;
-                    running.stdout.drain(&mut self.buffer)?;
+                    streams.stdout.drain(&mut self.buffer)?;
                 }
-                ready = running.stderr.readable(), if !running.stderr.ended() => {
+                ready = streams.stderr.readable(), if !streams.stderr.ended() => {
                     ready?;
-                    running.stderr.drain(&mut self.buffer)?;
+                    streams.stderr.drain(&mut self.buffer)?;
                 }
-                () = reply.closed(), if running.stoppable() => {
-                    self.stop(running, StopReason::Cancelled).await?;
+                () = reply.closed(), if progress.stoppable() => {
+                    self.stop(progress, StopReason::Cancelled).await?;
                 }
-                () = sleep_until(running.deadline) => running.time_out()?,
+                () = sleep_until(progress.deadline) => {
+                    progress.time_out()?;
+                    streams.abandon();
+                }
             }
-            if running.stoppable() && (running.stdout.over_limit() || running.stderr.over_limit()) {
-                self.stop(running, StopReason::OutputLimit).await?;
+            if progress.stoppable() && streams.over_limit() {
+                self.stop(progress, StopReason::OutputLimit).await?;
             }
         }
         Ok(())
     }
 
-    async fn stop(&self, running: &mut Running, reason: StopReason) -> Result<(), Gone> {
-        running.stopped = true;
-        running.deadline = Instant::now() + STOP_WITHIN;
+    /// Passes messages between the worker and a session until the stage ends.
+    async fn accompany(&mut self, progress: &mut Progress, follow: Follow) -> Result<(), Gone> {
+        let Follow {
+            started,
+            stop,
+            commands,
+            mut finished,
+        } = follow;
+        let mut relay = Relay {
+            started: Some(started),
+            stop,
+            commands: Some(commands),
+            samples: Vec::new(),
+        };
+        match self.relay(progress, &mut relay, &mut finished).await {
+            Ok(()) => {
+                let end = progress.conclude();
+                let _ = finished.send(end.and_then(|end| Ok((end.result?, end.collected))));
+                Ok(())
+            }
+            Err(gone) => {
+                let _ = finished.send(Err(progress.lost()));
+                Err(gone)
+            }
+        }
+    }
+
+    async fn relay(
+        &mut self,
+        progress: &mut Progress,
+        relay: &mut Relay,
+        finished: &mut oneshot::Sender<SessionEnd>,
+    ) -> Result<(), Gone> {
+        while progress.end.is_none() {
+            tokio::select! {
+                message = self.channel.recv() => match message?.ok_or(Gone::Closed)? {
+                    (FromWorker::Sample { job, sample }, _) if job == progress.job => {
+                        relay.answer(sample);
+                    }
+                    (message, fds) => progress.take(message, fds)?,
+                },
+                reason = stopped(&mut relay.stop), if progress.stoppable() => {
+                    self.stop(progress, reason).await?;
+                }
+                command = next(&mut relay.commands) => self.pass_on(progress, relay, command).await?,
+                () = finished.closed(), if progress.stoppable() => {
+                    self.stop(progress, StopReason::Cancelled).await?;
+                }
+                () = sleep_until(progress.deadline) => progress.time_out()?,
+            }
+            if progress.started
+                && let Some(started) = relay.started.take()
+            {
+                let _ = started.send(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass_on(
+        &self,
+        progress: &Progress,
+        relay: &mut Relay,
+        command: Command,
+    ) -> Result<(), Gone> {
+        // Neither has a meaning before the start: the sandbox would not answer.
+        if !progress.started {
+            return Ok(());
+        }
+        let job = progress.job;
+        let message = match command {
+            Command::Signal(signal) => ToWorker::Signal { job, signal },
+            Command::Sample(reply) => {
+                relay.samples.retain(|waiting| !waiting.is_closed());
+                relay.samples.push(reply);
+                if relay.samples.len() > 1 {
+                    return Ok(());
+                }
+                ToWorker::Sample { job }
+            }
+        };
+        Ok(self.channel.send(&message, &[]).await?)
+    }
+
+    async fn stop(&self, progress: &mut Progress, reason: StopReason) -> Result<(), Gone> {
+        progress.stopped = true;
+        progress.deadline = Instant::now() + STOP_WITHIN;
         self.channel
             .send(
                 &ToWorker::Stop {
-                    job: running.job,
+                    job: progress.job,
                     reason,
                 },
                 &[],
@@ -291,18 +422,65 @@ fn unexpected(message: &FromWorker, when: &str) -> Gone {
         FromWorker::Ready { .. } => "Ready",
         FromWorker::Warm { .. } => "Warm",
         FromWorker::Started { .. } => "Started",
+        FromWorker::Sample { .. } => "Sample",
         FromWorker::Finished { .. } => "Finished",
     };
     Gone::Protocol(format!("{name} {when}"))
 }
 
-/// A job on its way.
-struct Running {
+/// The session's ends of `pipes`.
+fn ends(pipes: Pipes, job: &Job) -> io::Result<Ends> {
+    let stdin = pipe::Sender::from_owned_fd(pipes.stdin)?;
+    Ok(Ends {
+        stdin: Some(stdin).filter(|_| !job.stdin_attached),
+        stdout: pipe::Receiver::from_owned_fd(pipes.stdout)?,
+        stderr: pipe::Receiver::from_owned_fd(pipes.stderr)?,
+    })
+}
+
+/// What goes between a worker and a session.
+struct Relay {
+    /// Until the program has started.
+    started: Option<oneshot::Sender<()>>,
+    stop: watch::Receiver<Option<StopReason>>,
+    /// Until nobody can command any more.
+    commands: Option<mpsc::Receiver<Command>>,
+    /// Who waits for a sample; the worker is asked once for all.
+    samples: Vec<oneshot::Sender<Sample>>,
+}
+
+impl Relay {
+    fn answer(&mut self, sample: Sample) {
+        for reply in self.samples.drain(..) {
+            let _ = reply.send(sample);
+        }
+    }
+}
+
+/// Waits until the job is to be stopped; forever when nobody can say so any more.
+async fn stopped(stop: &mut watch::Receiver<Option<StopReason>>) -> StopReason {
+    match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
+        Ok(Some(reason)) => reason,
+        _ => std::future::pending().await,
+    }
+}
+
+/// The next command; none for ever when nobody can give one any more.
+async fn next(commands: &mut Option<mpsc::Receiver<Command>>) -> Command {
+    if let Some(receiver) = commands {
+        if let Some(command) = receiver.recv().await {
+            return command;
+        }
+        *commands = None;
+    }
+    std::future::pending().await
+}
+
+/// How far a job is.
+struct Progress {
     job: u64,
     started: bool,
     stopped: bool,
-    stdout: Capture,
-    stderr: Capture,
     deadline: Instant,
     end: Option<End>,
 }
@@ -312,22 +490,16 @@ struct End {
     collected: Option<OwnedFd>,
 }
 
-impl Running {
-    fn new(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
+impl Progress {
+    fn new(job: &Job) -> Self {
         let wall_time = Duration::from_millis(job.limits.wall_time_ms);
-        Ok(Self {
+        Self {
             job: job.id,
             started: false,
             stopped: false,
-            stdout: Capture::new(stdout, job.limits.output_bytes)?,
-            stderr: Capture::new(stderr, job.limits.output_bytes)?,
             deadline: Instant::now() + wall_time + JOB_GRACE,
             end: None,
-        })
-    }
-
-    fn over(&self) -> bool {
-        self.end.is_some() && self.stdout.ended() && self.stderr.ended()
+        }
     }
 
     fn stoppable(&self) -> bool {
@@ -365,13 +537,48 @@ impl Running {
             errno: None,
             started: true,
         });
-        self.stdout.abandon();
-        self.stderr.abandon();
         Ok(())
     }
 
-    fn into_answer(self) -> Answer {
-        let end = self.end.ok_or(ExecuteError::WorkerLost { started: true })?;
+    fn conclude(&mut self) -> Result<End, ExecuteError> {
+        self.end.take().ok_or_else(|| self.lost())
+    }
+
+    fn lost(&self) -> ExecuteError {
+        ExecuteError::WorkerLost {
+            started: self.started,
+        }
+    }
+}
+
+/// What a program writes, while it is being read here.
+struct Streams {
+    stdout: Capture,
+    stderr: Capture,
+}
+
+impl Streams {
+    fn new(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            stdout: Capture::new(stdout, job.limits.output_bytes)?,
+            stderr: Capture::new(stderr, job.limits.output_bytes)?,
+        })
+    }
+
+    fn ended(&self) -> bool {
+        self.stdout.ended() && self.stderr.ended()
+    }
+
+    fn over_limit(&self) -> bool {
+        self.stdout.over_limit() || self.stderr.over_limit()
+    }
+
+    fn abandon(&mut self) {
+        self.stdout.abandon();
+        self.stderr.abandon();
+    }
+
+    fn into_output(self, end: End) -> Answer {
         Ok(StageOutput {
             report: end.result?,
             stdout: self.stdout.into_captured(),

@@ -162,6 +162,7 @@ impl Engine {
         let inputs = Inputs {
             archives,
             stdin: stdin(&progress.prepared.stdin)?,
+            ..Inputs::default()
         };
         let collect = self.output_files(&progress.prepared.output_files);
         self.execute(StageKind::Run, progress, &plan, inputs, collect)
@@ -190,7 +191,7 @@ impl Engine {
         });
         let inputs = Inputs {
             archives: vec![sources],
-            stdin: None,
+            ..Inputs::default()
         };
         self.execute(StageKind::Compile, progress, plan, inputs, collect)
             .await?;

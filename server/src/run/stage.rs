@@ -26,14 +26,12 @@ pub(super) struct Executed {
 /// The job for `plan`; id and inputs are set when it is executed.
 pub(super) fn job(plan: &StagePlan, collect: Option<Collect>) -> Job {
     Job {
-        id: 0,
         policy: plan.policy.clone(),
         argv: plan.argv.clone(),
         env: plan.env.clone(),
         limits: plan.limits,
-        archives: 0,
-        stdin_attached: false,
         collect,
+        ..Job::default()
     }
 }
 

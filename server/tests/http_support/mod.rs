@@ -86,6 +86,7 @@ pub(crate) struct FakeWorker {
 pub(crate) struct FakeJob {
     pub(crate) job: Job,
     pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) stdin: std::io::PipeReader,
     pub(crate) stdout: std::io::PipeWriter,
     pub(crate) stderr: std::io::PipeWriter,
 }
@@ -129,22 +130,22 @@ impl FakeWorker {
 
     /// Becomes ready and waits for a job.
     pub(crate) fn job(&self) -> Option<FakeJob> {
-        let (stdin_read, stdin) = std::io::pipe().unwrap();
+        let (stdin, to_stdin) = std::io::pipe().unwrap();
         let (stdout_read, stdout) = std::io::pipe().unwrap();
         let (stderr_read, stderr) = std::io::pipe().unwrap();
-        for fd in [stdout_read.as_fd(), stderr_read.as_fd(), stdin.as_fd()] {
+        for fd in [stdout_read.as_fd(), stderr_read.as_fd(), to_stdin.as_fd()] {
             let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
             nix::fcntl::fcntl(fd, flags).unwrap();
         }
-        let fds = [stdin.as_fd(), stdout_read.as_fd(), stderr_read.as_fd()];
+        let fds = [to_stdin.as_fd(), stdout_read.as_fd(), stderr_read.as_fd()];
         self.channel
             .send(&FromWorker::Ready { warm: 1 }, &fds)
             .ok()?;
-        drop(stdin_read);
         match self.channel.recv().ok()?? {
             (ToWorker::Execute(job), fds) => Some(FakeJob {
                 job: *job,
                 fds,
+                stdin,
                 stdout,
                 stderr,
             }),
