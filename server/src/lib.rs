@@ -9,6 +9,7 @@ pub mod api;
 pub mod config;
 pub mod health;
 pub mod http;
+pub mod judge;
 pub mod language;
 pub mod logging;
 pub mod metrics;

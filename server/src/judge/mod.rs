@@ -1,0 +1,3 @@
+//! Judging: whether what a program wrote is right.
+
+pub mod compare;
