@@ -348,7 +348,7 @@ impl Stage<'_> {
 
     /// Before `execve` a signal would end our own process, which must do its steps.
     fn signal(&self, signal: UserSignal) -> Result<(), SandboxFault> {
-        if !self.announced || self.mark.is_none() {
+        if !self.handed_over || self.mark.is_none() {
             return Ok(());
         }
         let signal = ToInit::Signal(signal.as_signal() as i32);
