@@ -17,6 +17,7 @@ pub mod pool;
 pub mod run;
 mod serve;
 pub mod server_process;
+pub mod store;
 pub mod supervisor;
 
 pub use config::{ServeArgs, ServerConfig};

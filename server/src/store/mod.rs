@@ -1,7 +1,7 @@
 //! What outlives a request: submissions and their results, webhook deliveries, API keys, who may use
 //! which blob, permalinks.
 //!
-//! [`Store`] is the seam between the service and where it keeps things; [`sqlite`] is the embedded
+//! [`Store`] is the seam between the service and where it keeps things; `sqlite` is the embedded
 //! backend. Its contract is tested by `contract.rs`, which runs against any backend.
 //!
 //! # What is promised
@@ -26,7 +26,6 @@
 
 mod config;
 mod error;
-pub mod sqlite;
 mod types;
 
 use futures_util::future::BoxFuture;
@@ -100,7 +99,12 @@ pub trait Store: Send + Sync {
 
     /// Notes that these blobs of an owner are used, so that they do not expire; for each, whether
     /// the owner has it.
-    fn blob_touch(&self, owner: Owner, hashes: Vec<Hash>, at: OffsetDateTime) -> Answer<'_, Vec<bool>>;
+    fn blob_touch(
+        &self,
+        owner: Owner,
+        hashes: Vec<Hash>,
+        at: OffsetDateTime,
+    ) -> Answer<'_, Vec<bool>>;
 
     /// Takes a blob from an owner; with `unused_since` only if it was not used from then on.
     fn blob_remove(
