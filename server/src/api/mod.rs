@@ -1,6 +1,7 @@
 //! The HTTP API's types as they appear on the wire, and nothing else.
 
 mod catalog;
+mod checker;
 mod info;
 mod number;
 mod object;
@@ -9,6 +10,7 @@ mod problem;
 mod run;
 
 pub use catalog::{LanguageEntry, PolicyEntry};
+pub use checker::{CheckerKind, CheckerProtocol, CheckerRequest};
 pub use info::{Info, QueueInfo, RequestLimits, WorkersInfo};
 pub use object::Object;
 pub use problem::{FieldError, Problem};

@@ -43,16 +43,33 @@ impl Visitor<'_> for CountVisitor {
 pub(super) fn fraction<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<f64>, D::Error> {
-    deserializer.deserialize_any(FractionVisitor)
+    deserializer.deserialize_any(FloatVisitor {
+        expected: "a number above 0",
+        fits: |value| value > 0.0,
+    })
 }
 
-struct FractionVisitor;
+/// How far a number may be off: at least 0, or null for "not given".
+pub(super) fn tolerance<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
+    deserializer.deserialize_any(FloatVisitor {
+        expected: "a number of at least 0",
+        fits: |value| value >= 0.0,
+    })
+}
 
-impl Visitor<'_> for FractionVisitor {
+/// Reads a finite number that fits.
+struct FloatVisitor {
+    expected: &'static str,
+    fits: fn(f64) -> bool,
+}
+
+impl Visitor<'_> for FloatVisitor {
     type Value = Option<f64>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number above 0")
+        f.write_str(self.expected)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
@@ -60,7 +77,7 @@ impl Visitor<'_> for FractionVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        if value.is_finite() && value > 0.0 {
+        if value.is_finite() && (self.fits)(value) {
             Ok(Some(value))
         } else {
             Err(E::invalid_value(Unexpected::Float(value), &self))

@@ -22,7 +22,7 @@ pub enum Encoding {
 }
 
 /// A program to run once.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// A language's id or alias, optionally `id@version`.
