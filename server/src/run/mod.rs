@@ -29,6 +29,7 @@ pub use catalog::Catalog;
 pub use engine::{Engine, Refused};
 pub use validate::{MAX_COMMAND_LINE_BYTES, validate};
 pub use version::detect_versions;
+pub(crate) use words::describe;
 
 /// A validated request.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use brig_sandbox::limits::Limits;
 use brig_sandbox::report::{Outcome, StageReport, signal_name};
 
 /// One sentence on how a stage ended. `oom`: its runtime ran out of memory and gave up by itself.
-pub(super) fn describe(report: &StageReport, limits: &Limits, oom: bool) -> String {
+pub(crate) fn describe(report: &StageReport, limits: &Limits, oom: bool) -> String {
     let cpu = report.usage.cpu_us();
     let after = cpu.map_or(String::new(), |us| {
         format!(" after {} of CPU time", time(us))
