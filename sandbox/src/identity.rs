@@ -89,6 +89,14 @@ impl Identity {
         Ok(Self::Separate { base })
     }
 
+    /// User and group id of the server; `None`: those of the user who started Brig.
+    pub fn of_server(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Separate { base } => Some((base, base)),
+            Self::Shared => None,
+        }
+    }
+
     /// User and group id of worker `index`.
     pub(crate) fn of_worker(self, index: u32) -> (u32, u32) {
         match self {

@@ -14,6 +14,10 @@ use brig_sandbox::identity::DEFAULT_UID_BASE;
 use brig_sandbox::policy::{ProfileError, parse_toml};
 use serde::{Deserialize, Serialize};
 
+use crate::blob::BlobsConfig;
+use crate::cache::CompileCacheConfig;
+use crate::store::StoreConfig;
+
 /// Flags of `brig serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ServeArgs {
@@ -29,6 +33,9 @@ pub struct ServeArgs {
     /// Started as root: the server's user id; worker n has this plus one plus n [default: 60600]
     #[arg(long, value_name = "ID", env = "BRIG_UID_BASE")]
     pub uid_base: Option<u32>,
+    /// Directory for everything that is kept [default: /var/lib/brig as root, else ~/.local/state/brig]
+    #[arg(long, value_name = "DIR", env = "BRIG_DATA")]
+    pub data: Option<PathBuf>,
     /// Directory whose `languages/*.toml` and `policies/*.toml` add to and replace the built-in ones
     #[arg(long, value_name = "DIR", env = "BRIG_PROFILES")]
     pub profiles: Option<PathBuf>,
@@ -67,6 +74,9 @@ pub struct Config {
     /// Started as root: the server's user id; worker `n` has this plus one plus `n`. Two services on
     /// one machine need ranges of their own.
     pub uid_base: u32,
+    /// Directory for everything that is kept: submissions, results, blobs, compiled programs. See
+    /// [`crate::store::DataDir::choose`] for what it is by default.
+    pub data: Option<PathBuf>,
     /// Directory whose `languages/*.toml` and `policies/*.toml` add to and replace the built-in
     /// ones. Languages are read again on SIGHUP.
     pub profiles: Option<PathBuf>,
@@ -81,6 +91,12 @@ pub struct Config {
     pub http: HttpConfig,
     /// What a run may bring and take away.
     pub runs: RunsConfig,
+    /// What is kept of submissions, and for how long.
+    pub store: StoreConfig,
+    /// Compiled programs.
+    pub compile_cache: CompileCacheConfig,
+    /// Uploaded test data.
+    pub blobs: BlobsConfig,
     /// The log.
     pub log: LogConfig,
 }
@@ -148,12 +164,16 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: None,
             uid_base: DEFAULT_UID_BASE,
+            data: None,
             profiles: None,
             languages: Vec::new(),
             queue_length: 64,
             allow_degraded: Vec::new(),
             http: HttpConfig::default(),
             runs: RunsConfig::default(),
+            store: StoreConfig::default(),
+            compile_cache: CompileCacheConfig::default(),
+            blobs: BlobsConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -216,6 +236,7 @@ impl ServeArgs {
         config.listen = self.listen.unwrap_or(config.listen);
         config.workers = self.workers.or(config.workers);
         config.uid_base = self.uid_base.unwrap_or(config.uid_base);
+        config.data = self.data.clone().or(config.data);
         config.profiles = self.profiles.clone().or(config.profiles);
         if !self.languages.is_empty() {
             config.languages.clone_from(&self.languages);
@@ -248,6 +269,9 @@ impl Config {
             self.http.max_bodies_bytes >= self.http.max_body_bytes,
             "http.max_bodies_bytes must be at least http.max_body_bytes"
         );
+        self.store.check()?;
+        self.compile_cache.check()?;
+        self.blobs.check()?;
         for origin in &self.http.cors_origins {
             axum::http::HeaderValue::from_str(origin)
                 .with_context(|| format!("http.cors_origins: {origin:?} is not an origin"))?;
@@ -298,6 +322,8 @@ impl Config {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
+    /// The data directory.
+    pub data: PathBuf,
     /// The configuration.
     pub config: Config,
     /// The host, as the supervisor found it.

@@ -10,7 +10,7 @@ use brig_sandbox::limits::Limits;
 use brig_sandbox::protocol::Job;
 use tokio::sync::Notify;
 
-use crate::pool::{Inputs, Pool, Turn};
+use crate::pool::{Inputs, Pool, Reading, Turn};
 
 /// Without a proof for this long a probe is run.
 const PROBE_AFTER: Duration = Duration::from_secs(10);
@@ -120,7 +120,9 @@ impl Health {
                 .lease(Turn::UPKEEP.continuing())
                 .await
                 .map_err(|e| e.to_string())?;
-            let output = lease.execute(probe_job(), Inputs::default()).await;
+            let output = lease
+                .execute(probe_job(), Inputs::default(), Reading::default())
+                .await;
             output.map_err(|e| format!("{:#}", anyhow::Error::from(e)))
         };
         let result = tokio::time::timeout(PROBE_TIMEOUT, attempt).await;

@@ -6,6 +6,8 @@
 //! protocol of workers.
 
 pub mod api;
+pub mod blob;
+pub mod cache;
 pub mod config;
 pub mod health;
 pub mod http;
@@ -13,6 +15,7 @@ pub mod judge;
 pub mod language;
 pub mod logging;
 pub mod metrics;
+pub(crate) mod offload;
 pub mod pool;
 pub mod run;
 mod serve;

@@ -12,6 +12,8 @@ use prometheus::{
 };
 
 use crate::api::RunStatus;
+use crate::blob::BlobMetrics;
+use crate::cache::CacheMetrics;
 use crate::pool::{StageOutput, Stats};
 use crate::run::RunResult;
 
@@ -36,6 +38,8 @@ pub struct Metrics {
     warm: IntGauge,
     workers: IntGauge,
     ready: IntGauge,
+    pub(crate) blobs: BlobMetrics,
+    pub(crate) cache: CacheMetrics,
 }
 
 /// 100 µs to 3 minutes.
@@ -60,7 +64,7 @@ const MEMORY_BUCKETS: &[f64] = &[
 
 /// Makes metrics and registers them. Names and labels are constants, so the first test that makes
 /// a [`Metrics`] shows that none of this can fail.
-struct Maker(Registry);
+pub(crate) struct Maker(Registry);
 
 impl Maker {
     fn register<C: prometheus::core::Collector + Clone + 'static>(
@@ -74,28 +78,34 @@ impl Maker {
         metric
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(crate) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::new(name, help))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::new(name, help))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    pub(crate) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    pub(crate) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.register(Histogram::with_opts(options))
     }
 
-    fn histograms(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+    pub(crate) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: &[&str],
+    ) -> HistogramVec {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.register(HistogramVec::new(options, labels))
     }
@@ -148,6 +158,8 @@ impl Metrics {
             warm: make.gauge("brig_warm_sandboxes", "Sandboxes prepared and waiting"),
             workers: make.gauge("brig_workers", "Workers connected"),
             ready: make.gauge("brig_ready", "1 when /readyz is green"),
+            blobs: BlobMetrics::new(&make),
+            cache: CacheMetrics::new(&make),
             registry: make.0,
         }
     }

@@ -5,6 +5,7 @@
 //! the languages' tools, one for signals. SIGTERM, SIGINT and the end of the supervisor drain; a
 //! second signal ends the drain; SIGHUP reads the languages again.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const DETECT_AGAIN: Duration = Duration::from_mins(1);
 /// Serves on `listener` until told to end. `control` brings the workers. Needs a tokio runtime.
 pub async fn serve(
     config: ServerConfig,
+    view: Option<OwnedFd>,
     control: Channel,
     listener: std::net::TcpListener,
 ) -> anyhow::Result<()> {
@@ -37,7 +39,7 @@ pub async fn serve(
     if !listen.ip().is_loopback() {
         tracing::warn!(%listen, "everybody who reaches this address can run programs");
     }
-    let app = App::new(config)?;
+    let app = App::new(config, view)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener).context("taking over the listening socket")?;
     let control = AsyncChannel::new(control).context("the supervisor's channel")?;

@@ -15,7 +15,9 @@ use landlock::{
     RulesetAttr, RulesetCreatedAttr, RulesetStatus,
 };
 
+use crate::blob::view::read_only;
 use crate::config::ServerConfig;
+use crate::store::DataDir;
 
 /// First argument of a process that is to be the server.
 pub const SERVER_COMMAND: &str = "__server";
@@ -55,16 +57,25 @@ fn run(control: RawFd, config: RawFd, listener: RawFd) -> anyhow::Result<()> {
         config.host.rootless || capabilities::has_none()?,
         "the server was started with capabilities"
     );
+    let data = DataDir::new(config.data.clone());
+    data.fill()?;
+    // Before the rules for files are in force: they allow no mounts.
+    let view = if config.host.rootless {
+        let view = read_only(data.root());
+        Some(view.context("mounting the data directory read-only, for programs")?)
+    } else {
+        None
+    };
     restrict_files(&config).context("restricting the server's files")?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?
-        .block_on(crate::serve(config, control, listener))
+        .block_on(crate::serve(config, view, control, listener))
 }
 
-/// Lets the server read its profiles and what any program needs, and nothing else of the host; it
-/// has no files to write.
+/// Lets the server use its data directory, read its profiles and what any program needs, and nothing
+/// else of the host.
 fn restrict_files(config: &ServerConfig) -> anyhow::Result<()> {
     const NEWEST: ABI = ABI::V5;
     let read = AccessFs::from_read(NEWEST);
@@ -96,7 +107,13 @@ fn restrict_files(config: &ServerConfig) -> anyhow::Result<()> {
             rules = rules.add_rule(PathBeneath::new(fd, access))?;
         }
     }
-    let status = rules.restrict_self()?;
+    let data = PathFd::new(&config.data).context("the data directory")?;
+    let status = rules
+        .add_rule(PathBeneath::new(
+            data,
+            AccessFs::from_all(NEWEST) & !AccessFs::Execute,
+        ))?
+        .restrict_self()?;
     anyhow::ensure!(
         status.ruleset != RulesetStatus::NotEnforced
             || config.degraded.iter().any(|l| l == "landlock"),

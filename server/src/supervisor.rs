@@ -49,6 +49,7 @@ use crate::config::{Config, Host, Layer, ServeArgs, ServerConfig};
 use crate::language::Registry;
 use crate::run::Catalog;
 use crate::server_process::SERVER_COMMAND;
+use crate::store::{DataDir, Held};
 
 /// What a restart of a child needs, and nothing else (capabilities(7)).
 const KEPT: [Capability; 5] = [
@@ -83,7 +84,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     if workers > MAX_WORKERS {
         bail!("{workers} workers are more than {MAX_WORKERS}");
     }
-    let (launcher, server_config) = prepare(&config)?;
+    let (launcher, server_config, _data) = prepare(&config)?;
     if launcher.identity != Identity::Shared {
         capabilities::keep_only(&KEPT, &[FOR_THE_END]).context("giving up capabilities")?;
     }
@@ -118,7 +119,7 @@ fn take_signals() -> anyhow::Result<SignalFd> {
 }
 
 /// Checks everything that can be wrong, before anything is started.
-fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
+fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
     let allowed = allowed_to_degrade(config)?;
     let languages = Catalog::load(config)?.languages;
     let identity = identify(config)?;
@@ -145,13 +146,15 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig)> {
     let failed = selfcheck::failed(&findings);
     refuse(failed - allowed, &findings)?;
     launcher.off = failed;
+    let data = DataDir::choose(config.data.as_deref())?.hold(identity.of_server())?;
     let server_config = ServerConfig {
+        data: data.dir.root().to_owned(),
         config: config.clone(),
         host: host(&launcher)?,
         layers: findings.iter().map(layer).collect(),
         degraded: failed.names().into_iter().map(str::to_owned).collect(),
     };
-    Ok((launcher, server_config))
+    Ok((launcher, server_config, data))
 }
 
 /// Who server and workers are to be; warns if somebody else seems to be these.

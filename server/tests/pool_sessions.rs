@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use brig_sandbox::protocol::{FromWorker, Job, StopReason, ToWorker, UserSignal};
 use brig_sandbox::report::{Outcome, Sample};
 use brig_server::http::App;
-use brig_server::pool::{ExecuteError, Inputs, Session, Turn};
+use brig_server::pool::{ExecuteError, Inputs, Reading, Session, Turn};
 use http_support::{FakeJob, FakeWorker, app, report, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -100,7 +100,10 @@ async fn files_go_between_archives_and_stdin() {
     assert!(session.stdin.is_none());
     session.running.finished().await.unwrap();
     let lease = app.pool.lease(Turn::run(None)).await.unwrap();
-    lease.execute(job(), inputs.clone()).await.unwrap();
+    lease
+        .execute(job(), inputs.clone(), Reading::default())
+        .await
+        .unwrap();
     let too_many = Inputs {
         files: vec![inputs.files[0].clone(); 4],
         ..Inputs::default()

@@ -14,6 +14,8 @@ const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x4;
 pub const READ_ONLY: u64 = 0x1;
 /// `MOUNT_ATTR_NOSUID`.
 pub const NO_SUID: u64 = 0x2;
+/// `MOUNT_ATTR_NOEXEC`.
+pub const NO_EXEC: u64 = 0x8;
 /// `MOUNT_ATTR_NODEV`.
 pub const NO_DEV: u64 = 0x4;
 

@@ -1,17 +1,23 @@
 //! What every handler can reach.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use anyhow::Context;
 use brig_sandbox::policy::ProfileError;
 use tokio::sync::Semaphore;
 
+use crate::blob::BlobStore;
+use crate::cache::CompileCache;
 use crate::config::ServerConfig;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::run::{Catalog, Engine};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{DataDir, Store};
 
 /// Bodies are accounted for in units of this size.
 pub(super) const BODY_UNIT_BYTES: u64 = 1024;
@@ -26,6 +32,10 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether code can be run.
     pub health: Arc<Health>,
+    /// What outlives requests.
+    pub store: Arc<dyn Store>,
+    /// Uploaded test data.
+    pub blobs: BlobStore,
     pub(super) engine: Engine,
     pub(super) bodies: Arc<Semaphore>,
     pub(super) started: Instant,
@@ -34,17 +44,32 @@ pub struct App {
 }
 
 impl App {
-    /// A service without workers yet.
-    pub fn new(config: ServerConfig) -> Result<Arc<Self>, ProfileError> {
+    /// A service without workers yet, on the data directory that `config` names. `view` is as for
+    /// [`BlobStore::open`].
+    pub fn new(config: ServerConfig, view: Option<OwnedFd>) -> anyhow::Result<Arc<Self>> {
         let settings = &config.config;
         let catalog = Arc::new(Catalog::load(settings)?);
         let pool = Pool::new(settings.queue_length);
         let metrics = Arc::new(Metrics::new(&config.degraded));
         let health = Arc::new(Health::default());
+        let data = DataDir::new(config.data.clone());
+        let store = SqliteStore::open(&data.database(), &settings.store)
+            .with_context(|| data.database().display().to_string())?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let blobs = BlobStore::open(
+            settings.blobs,
+            data.root(),
+            view,
+            Arc::clone(&store),
+            Arc::clone(&metrics),
+        );
+        let blobs = blobs.with_context(|| data.blobs().display().to_string())?;
+        let cache = CompileCache::open(settings.compile_cache, &data.cache(), Arc::clone(&metrics));
         let engine = Engine::new(
             pool.clone(),
             Arc::clone(&metrics),
             Arc::clone(&health),
+            cache,
             settings,
         );
         let units = settings.http.max_bodies_bytes.div_ceil(BODY_UNIT_BYTES);
@@ -55,6 +80,8 @@ impl App {
             pool,
             metrics,
             health,
+            store,
+            blobs,
             engine,
             bodies: Arc::new(Semaphore::new(units)),
             started: Instant::now(),

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::app::{App, BODY_UNIT_BYTES};
 use super::error::Error;
-use super::offload::offload;
 use crate::api::parse::{Parsed, parse};
+use crate::offload::offload;
 
 /// A body that is refused is still read, up to this many bytes and this long: a client that is busy
 /// sending would otherwise find its connection reset before it sees the answer.

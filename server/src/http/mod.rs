@@ -5,7 +5,6 @@ mod body;
 mod catalog;
 mod error;
 mod middleware;
-mod offload;
 mod ops;
 mod router;
 mod runs;

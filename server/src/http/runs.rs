@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::app::App;
 use super::body;
 use super::error::Error;
-use super::offload::offload;
 use crate::api::{Encoding, RunRequest};
+use crate::offload::offload;
 use crate::run::{RunResult, answer, validate};
 
 /// How soon to come again when this instance is about to end: another one takes its place.
@@ -51,12 +51,12 @@ pub(super) async fn create(
     };
     let (catalog, limits) = (app.catalog(), app.config.config.runs);
     let prepared = offload(bytes, move || {
-        validate(request, &catalog, &limits, parsed.errors)
+        validate(request, None, &catalog, &limits, parsed.errors)
     })
     .await;
     let prepared = prepared.map_err(Error::invalid)?;
     let id = Uuid::now_v7();
-    tracing::debug!(run = %id, language = prepared.language.id, "run accepted");
+    tracing::debug!(run = %id, language = prepared.sources.language.id, "run accepted");
     let result = app.engine.run(id, prepared).await?;
     drop(share);
     tracing::info!(

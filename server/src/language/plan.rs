@@ -51,15 +51,24 @@ pub struct Plan {
     /// The compile stage, if the language has one.
     pub compile: Option<StagePlan>,
     /// The run stage. While [`Plan::needs_artifacts`], its command is that of
-    /// [`Language::resolve_run`] instead.
+    /// [`Language::run_stage`] instead.
     pub run: StagePlan,
-    deferred: Option<Values>,
+    needs_artifacts: bool,
+    /// What the run stage's command is made of.
+    values: Values,
+    /// The program's own environment.
+    env: BTreeMap<String, String>,
 }
 
 impl Plan {
     /// Whether the run stage's command depends on what the compile stage makes.
     pub fn needs_artifacts(&self) -> bool {
-        self.deferred.is_some()
+        self.needs_artifacts
+    }
+
+    /// The program's arguments.
+    pub fn args(&self) -> &[String] {
+        &self.values.args
     }
 }
 
@@ -147,24 +156,27 @@ impl Language {
         if let Some(policy) = request.policy {
             run.policy = policy;
         }
-        let deferred = self.run.command.needs_main_class().then_some(values);
         Ok(Plan {
             files,
             executable: self.executable_files,
             compile,
             run,
-            deferred,
+            needs_artifacts: self.run.command.needs_main_class(),
+            values,
+            env: request.env,
         })
     }
 
-    /// The run stage of `plan`, now that the compile stage made `artifacts`.
+    /// The class that `plan` starts, now that the compile stage made `artifacts`; `None` if its
+    /// command does not depend on that.
     ///
     /// Where they hold no class with `main`, the class is taken to be called like the entry file,
     /// and the runtime will say what it misses.
-    pub fn resolve_run(&self, plan: &Plan, artifacts: &[Artifact]) -> StagePlan {
-        let Some(values) = &plan.deferred else {
-            return plan.run.clone();
-        };
+    pub fn main_class(&self, plan: &Plan, artifacts: &[Artifact]) -> Option<String> {
+        if !plan.needs_artifacts {
+            return None;
+        }
+        let values = &plan.values;
         let files = artifacts
             .iter()
             .map(|(path, content, _)| (path.as_str(), content.as_slice()));
@@ -176,14 +188,26 @@ impl Language {
                 .or(values.sources.first().map(String::as_str));
             super::template::stem(entry.unwrap_or(&self.source_name))
         };
-        let main_class = Some(found.unwrap_or_else(named_like_entry));
-        let argv = self.run.command.expand(&Values {
+        Some(found.unwrap_or_else(named_like_entry))
+    }
+
+    /// The run stage of `plan` that starts `main_class`, with these arguments and limits.
+    pub fn run_stage(
+        &self,
+        plan: &Plan,
+        main_class: Option<String>,
+        args: Vec<String>,
+        limits: Limits,
+    ) -> StagePlan {
+        let values = Values {
             main_class,
-            ..values.clone()
-        });
+            args,
+            limits,
+            ..plan.values.clone()
+        };
         StagePlan {
-            argv,
-            ..plan.run.clone()
+            policy: plan.run.policy.clone(),
+            ..stage(&self.run, &values, &plan.env)
         }
     }
 

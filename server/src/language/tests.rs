@@ -243,7 +243,11 @@ fn java_sources_are_named_after_their_public_type() {
         .unwrap();
     assert_eq!(paths(&plan), ["Solve.java"]);
     assert!(plan.needs_artifacts());
-    let main_of = |artifacts: &[Artifact]| java.resolve_run(&plan, artifacts).argv;
+    let main_of = |artifacts: &[Artifact]| {
+        let main_class = java.main_class(&plan, artifacts);
+        java.run_stage(&plan, main_class, Vec::new(), plan.run.limits)
+            .argv
+    };
     assert!(main_of(&[]).contains(&"Solve".to_owned()));
     let any_name = java.plan(shorthand("class Solve { }")).unwrap();
     assert_eq!(paths(&any_name), ["Main.java"]);

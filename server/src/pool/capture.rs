@@ -3,15 +3,31 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe;
 
 /// What a stream carried.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
-    /// Its first bytes, at most the limit.
+    /// Its first bytes.
     pub kept: Vec<u8>,
     /// How many bytes there were in all.
     pub total_bytes: u64,
+    /// Whether these are more than there may be.
+    pub over_limit: bool,
+}
+
+/// Is given a stream piece by piece as it comes, up to its limit. Should not take long: the stream
+/// is not read meanwhile.
+pub type Tap = Box<dyn FnMut(&[u8]) + Send + Sync>;
+
+/// What becomes of a program's stdout, beside being counted.
+#[derive(Default)]
+pub struct Reading {
+    /// How many of its first bytes are kept; without it as many as there may be.
+    pub keep_bytes: Option<u64>,
+    /// Who else wants it.
+    pub tap: Option<Tap>,
 }
 
 impl Captured {
@@ -22,10 +38,11 @@ impl Captured {
 }
 
 /// The read end of a pipe on its way to being [`Captured`].
-#[derive(Debug)]
 pub(super) struct Capture {
     pipe: Option<pipe::Receiver>,
     limit_bytes: u64,
+    keep_bytes: u64,
+    tap: Option<Tap>,
     captured: Captured,
 }
 
@@ -33,11 +50,14 @@ pub(super) struct Capture {
 const READS_PER_TURN: usize = 8;
 
 impl Capture {
-    pub(super) fn new(fd: OwnedFd, limit_bytes: u64) -> io::Result<Self> {
+    pub(super) fn new(fd: OwnedFd, limit_bytes: u64, stream: Reading) -> io::Result<Self> {
         let pipe = Some(pipe::Receiver::from_owned_fd(fd)?);
+        let Reading { keep_bytes, tap } = stream;
         Ok(Self {
             pipe,
             limit_bytes,
+            keep_bytes: keep_bytes.map_or(limit_bytes, |keep| keep.min(limit_bytes)),
+            tap,
             captured: Captured::default(),
         })
     }
@@ -48,7 +68,7 @@ impl Capture {
     }
 
     pub(super) fn over_limit(&self) -> bool {
-        self.captured.total_bytes > self.limit_bytes
+        self.captured.over_limit
     }
 
     /// Ends the stream although somebody still holds its other end.
@@ -86,29 +106,40 @@ impl Capture {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        self.captured.total_bytes += bytes.len() as u64;
-        let room = self
-            .limit_bytes
-            .saturating_sub(self.captured.kept.len() as u64);
-        let keep = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-        self.captured.kept.extend_from_slice(&bytes[..keep]);
+        let captured = &mut self.captured;
+        let within = first(bytes, self.limit_bytes.saturating_sub(captured.total_bytes));
+        if let Some(tap) = &mut self.tap {
+            tap(within);
+        }
+        let room = self.keep_bytes.saturating_sub(captured.kept.len() as u64);
+        captured.kept.extend_from_slice(first(within, room));
+        captured.total_bytes += bytes.len() as u64;
+        captured.over_limit |= within.len() < bytes.len();
     }
+}
+
+/// At most the first `count` of `bytes`.
+fn first(bytes: &[u8], count: u64) -> &[u8] {
+    &bytes[..bytes
+        .len()
+        .min(usize::try_from(count).unwrap_or(usize::MAX))]
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
-    async fn capture(limit_bytes: u64, content: &[u8]) -> Capture {
+    async fn capture(limit_bytes: u64, stream: Reading, content: &[u8]) -> Capture {
         let (read, write) = std::io::pipe().unwrap();
         nix::fcntl::fcntl(
             &read,
             nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
         )
         .unwrap();
-        let mut capture = Capture::new(read.into(), limit_bytes).unwrap();
+        let mut capture = Capture::new(read.into(), limit_bytes, stream).unwrap();
         let mut write = write;
         write.write_all(content).unwrap();
         drop(write);
@@ -122,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn exactly_the_limit_is_not_over_it() {
-        let capture = capture(20, &[7; 20]).await;
+        let capture = capture(20, Reading::default(), &[7; 20]).await;
         assert!(!capture.over_limit());
         let captured = capture.into_captured();
         assert_eq!(captured.kept, [7; 20]);
@@ -132,11 +163,28 @@ mod tests {
     #[tokio::test]
     async fn everything_is_counted_and_the_beginning_kept() {
         let content: Vec<u8> = (0..=255).collect();
-        let capture = capture(20, &content).await;
+        let capture = capture(20, Reading::default(), &content).await;
         assert!(capture.over_limit());
         let captured = capture.into_captured();
         assert_eq!(captured.kept, content[..20]);
         assert_eq!(captured.total_bytes, 256);
         assert!(captured.truncated());
+    }
+
+    #[tokio::test]
+    async fn a_tap_sees_all_up_to_the_limit_although_little_is_kept() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let tapped = Arc::clone(&seen);
+        let stream = Reading {
+            keep_bytes: Some(5),
+            tap: Some(Box::new(move |bytes| {
+                tapped.lock().unwrap().extend_from_slice(bytes);
+            })),
+        };
+        let content: Vec<u8> = (0..=255).collect();
+        let captured = capture(100, stream, &content).await.into_captured();
+        assert_eq!(captured.kept, content[..5]);
+        assert_eq!(*seen.lock().unwrap(), content[..100]);
+        assert!(captured.over_limit && captured.truncated());
     }
 }

@@ -25,7 +25,7 @@ use brig_sandbox::report::{SandboxFault, StageReport};
 use brig_sandbox::wire::Channel;
 use tokio::sync::oneshot;
 
-pub use capture::Captured;
+pub use capture::{Captured, Reading, Tap};
 pub(crate) use channel::AsyncChannel;
 pub use queue::{Class, Stats, Turn};
 use queue::{Entry, Offer, Queue};
@@ -172,13 +172,18 @@ impl Drop for Account {
 
 impl Lease {
     /// Runs `job` (its id and what `inputs` says are set here) to its end and keeps what it writes,
-    /// up to its limit. Dropping the future cancels the job; the worker is offered to others once it
+    /// up to its limit, or as much of each stream as `stdout` says. Dropping the future cancels the job; the worker is offered to others once it
     /// is ready again.
-    pub async fn execute(self, job: Job, inputs: Inputs) -> Result<StageOutput, ExecuteError> {
+    pub async fn execute(
+        self,
+        job: Job,
+        inputs: Inputs,
+        stdout: Reading,
+    ) -> Result<StageOutput, ExecuteError> {
         let job = inputs.announce(self.job, job)?;
         let (reply, answer) = oneshot::channel();
         let Self { offer, account, .. } = self;
-        let reply = Reply::Output(reply);
+        let reply = Reply::Output(reply, stdout);
         if offer.send(Assignment { job, inputs, reply }).is_err() {
             return Err(ExecuteError::WorkerLost { started: false });
         }

@@ -19,7 +19,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::capture::Capture;
+use super::capture::{Capture, Reading};
 use super::channel::AsyncChannel;
 use super::queue::Queue;
 use super::session::{Command, Ends, Follow, Link, SessionEnd};
@@ -35,7 +35,7 @@ pub(super) struct Assignment {
 /// Who reads what the program writes.
 pub(super) enum Reply {
     /// This task, and the whole answer goes here.
-    Output(oneshot::Sender<Answer>),
+    Output(oneshot::Sender<Answer>, Reading),
     /// The caller.
     Session(Link),
 }
@@ -45,7 +45,7 @@ impl Reply {
     fn refuse(self, error: ExecuteError) {
         // Whoever has gone needs no answer.
         let _ = match self {
-            Self::Output(reply) => reply.send(Err(error)).err().map(drop),
+            Self::Output(reply, _) => reply.send(Err(error)).err().map(drop),
             Self::Session(link) => link.opened.send(Err(error)).err().map(drop),
         };
     }
@@ -242,10 +242,10 @@ impl Worker {
         drop(inputs);
         let mut progress = Progress::new(&job);
         match reply {
-            Reply::Output(reply) => {
+            Reply::Output(reply, stdout) => {
                 // With nobody at the other end the program reads end-of-file.
                 drop(pipes.stdin);
-                let streams = Streams::new(&job, pipes.stdout, pipes.stderr)?;
+                let streams = Streams::new(&job, pipes.stdout, stdout, pipes.stderr)?;
                 self.capture(&mut progress, streams, reply).await
             }
             Reply::Session(link) => {
@@ -558,10 +558,16 @@ struct Streams {
 }
 
 impl Streams {
-    fn new(job: &Job, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
+    fn new(job: &Job, stdout: OwnedFd, stream: Reading, stderr: OwnedFd) -> io::Result<Self> {
+        let limit_bytes = job.limits.output_bytes;
+        let keep_bytes = stream.keep_bytes;
+        let errors = Reading {
+            keep_bytes,
+            tap: None,
+        };
         Ok(Self {
-            stdout: Capture::new(stdout, job.limits.output_bytes)?,
-            stderr: Capture::new(stderr, job.limits.output_bytes)?,
+            stdout: Capture::new(stdout, limit_bytes, stream)?,
+            stderr: Capture::new(stderr, limit_bytes, errors)?,
         })
     }
 

@@ -59,7 +59,12 @@ fn timings(result: &RunResult) -> Timings {
 }
 
 fn stage(result: StageResult, force: Option<Encoding>) -> Stage {
-    let StageResult { limits, output, .. } = result;
+    let StageResult {
+        limits,
+        cached,
+        output,
+        ..
+    } = result;
     let report = output.as_ref().map(|o| &o.report);
     let outcome = report.map_or(StageOutcome::SandboxError, |r| outcome(r.outcome));
     let exit_code = report.and_then(|r| r.exit_code);
@@ -87,7 +92,7 @@ fn stage(result: StageResult, force: Option<Encoding>) -> Stage {
         stderr_bytes,
         stderr_truncated,
         violation,
-        cached: false,
+        cached,
         limits,
         usage,
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use brig_sandbox::policy::{self, Policy, ProfileError};
 
+use crate::cache::PolicyDigest;
 use crate::config::Config;
 use crate::language::Registry;
 
@@ -15,6 +16,7 @@ pub struct Catalog {
     pub languages: Registry,
     /// The policies, by name.
     pub policies: Arc<BTreeMap<String, Policy>>,
+    digests: Arc<BTreeMap<String, PolicyDigest>>,
 }
 
 impl Catalog {
@@ -37,12 +39,20 @@ impl Catalog {
         policies: Arc<BTreeMap<String, Policy>>,
     ) -> Result<Self, ProfileError> {
         let languages = Registry::load(config.languages_dir()?.as_deref(), &policies)?;
+        let digest = |(name, policy): (&String, &Policy)| (name.clone(), PolicyDigest::of(policy));
+        let digests = Arc::new(policies.iter().map(digest).collect());
         let languages = languages
             .keep_only(&config.languages)
             .map_err(|e| ProfileError::new("languages", e.message))?;
         Ok(Self {
             languages,
             policies,
+            digests,
         })
+    }
+
+    /// Stands for a policy with all its rules.
+    pub fn digest(&self, policy: &str) -> Option<PolicyDigest> {
+        self.digests.get(policy).copied()
     }
 }

@@ -4,22 +4,20 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use brig_sandbox::limits::Limits;
 use brig_sandbox::protocol::Collect;
 use brig_sandbox::sys::memfd;
 use uuid::Uuid;
 
-use super::files::{self, Artifacts, Misfit};
+use super::files;
 use super::stage::{self, Stage};
 use super::verdict::{self, Verdict};
-use super::{Prepared, RunResult, StageResult, words};
+use super::{Prepared, RunResult, StageResult};
 use crate::api::RunStatus;
+use crate::cache::CompileCache;
 use crate::config::{Config, RunsConfig};
 use crate::health::Health;
-use crate::language::{StageKind, StagePlan};
 use crate::metrics::{Metrics, RunGuard};
-use crate::pool::{ExecuteError, Inputs, LeaseError, Pool, StageOutput, Turn};
+use crate::pool::{ExecuteError, Inputs, LeaseError, Pool, Reading, StageOutput, Turn};
 
 /// Takes runs through their stages.
 #[derive(Clone)]
@@ -27,6 +25,7 @@ pub struct Engine {
     pool: Pool,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    cache: CompileCache,
     config: RunsConfig,
     queue_timeout: Duration,
 }
@@ -56,7 +55,8 @@ impl From<LeaseError> for Refused {
 }
 
 /// Why a run ends before its time: a verdict on it, or Brig's own failure, whose cause is logged.
-enum Halt {
+#[derive(Debug)]
+pub(crate) enum Halt {
     Refused(Refused),
     Verdict(Verdict),
     Failed(anyhow::Error),
@@ -90,13 +90,20 @@ struct Progress {
 }
 
 impl Engine {
-    /// An engine over `pool`.
-    pub fn new(pool: Pool, metrics: Arc<Metrics>, health: Arc<Health>, config: &Config) -> Self {
+    /// An engine over `pool` that compiles by way of `cache`.
+    pub fn new(
+        pool: Pool,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+        cache: CompileCache,
+        config: &Config,
+    ) -> Self {
         let queue_timeout = config.http.queue_timeout();
         Self {
             pool,
             metrics,
             health,
+            cache,
             config: config.runs,
             queue_timeout,
         }
@@ -105,7 +112,7 @@ impl Engine {
     /// Runs `prepared`. Dropping the future cancels the run.
     pub async fn run(&self, id: Uuid, prepared: Prepared) -> Result<RunResult, Refused> {
         let begun = Instant::now();
-        let guard = RunGuard::new(Arc::clone(&self.metrics), &prepared.language.id);
+        let guard = RunGuard::new(Arc::clone(&self.metrics), &prepared.sources.language.id);
         let mut progress = Progress {
             prepared,
             queued: Duration::ZERO,
@@ -136,7 +143,7 @@ impl Engine {
             run,
             output_files,
         } = progress;
-        let language = prepared.language;
+        let language = prepared.sources.language;
         let total = begun.elapsed();
         let result = RunResult {
             id,
@@ -154,111 +161,76 @@ impl Engine {
     }
 
     async fn stages(&self, progress: &mut Progress) -> Result<Verdict, Halt> {
-        let sources = files::pack(&progress.prepared.plan)?;
-        let (plan, archives) = match progress.prepared.plan.compile.clone() {
-            None => (progress.prepared.plan.run.clone(), vec![sources]),
-            Some(compile) => self.compile(progress, &compile, sources).await?,
-        };
-        let inputs = Inputs {
-            archives,
-            stdin: stdin(&progress.prepared.stdin)?,
-            ..Inputs::default()
-        };
-        let collect = self.output_files(&progress.prepared.output_files);
-        self.execute(StageKind::Run, progress, &plan, inputs, collect)
+        let turn = Turn::run(progress.prepared.sources.owner);
+        let sources = &progress.prepared.sources;
+        let compiled = self
+            .compile(sources, turn, Some(self.queue_timeout))
             .await?;
-        let (output, limits) = ran(&mut progress.run)?;
-        let verdict = verdict::of_run(output, &limits, &progress.prepared.language);
+        progress.queued += compiled.queued;
+        progress.compile = compiled.stage;
+        let program = compiled.outcome.map_err(Halt::Verdict)?;
+        let plan = program.stage();
+        let stage = Stage {
+            job: stage::job(&plan, self.output_files(&progress.prepared.output_files)),
+            inputs: Inputs {
+                archives: program.archives(),
+                stdin: stdin(&progress.prepared.stdin)?,
+                ..Inputs::default()
+            },
+            turn: if compiled.executed {
+                turn.continuing()
+            } else {
+                turn
+            },
+            queue_timeout: Some(self.queue_timeout),
+        };
+        let executed = stage.execute(&self.pool, Reading::default).await?;
+        progress.queued += executed.queued;
+        let (output, failure) = match self.observe(executed.result) {
+            Ok(output) => (Some(output), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let run = progress.run.insert(StageResult {
+            limits: plan.limits,
+            elapsed: executed.elapsed,
+            cached: false,
+            output,
+        });
+        let Some(output) = &mut run.output else {
+            let unknown = || Halt::Failed(anyhow::anyhow!("the stage has no output"));
+            return Err(failure.unwrap_or_else(unknown));
+        };
+        let verdict = verdict::of_run(output, &plan.limits, &program.language);
         if let Some(collected) = output.collected.take() {
             progress.output_files = files::unpack(collected)?;
         }
         Ok(verdict)
     }
 
-    /// Compiles; gives the run stage and its files.
-    async fn compile(
+    /// Tells health how a stage went, and settles what its outcome is.
+    pub(super) fn observe(
         &self,
-        progress: &mut Progress,
-        plan: &StagePlan,
-        sources: Arc<OwnedFd>,
-    ) -> Result<(StagePlan, Vec<Arc<OwnedFd>>), Halt> {
-        let run_limits = progress.prepared.plan.run.limits;
-        let collect = plan.collect.clone().map(|globs| Collect {
-            globs,
-            max_bytes: run_limits.disk_bytes,
-            max_files: u32::try_from(run_limits.disk_inodes).unwrap_or(u32::MAX),
-            only_on_success: true,
-        });
-        let inputs = Inputs {
-            archives: vec![sources],
-            ..Inputs::default()
-        };
-        self.execute(StageKind::Compile, progress, plan, inputs, collect)
-            .await?;
-        let Prepared { language, plan, .. } = &progress.prepared;
-        let (output, limits) = ran(&mut progress.compile)?;
-        if let Some(verdict) = verdict::of_compile(output, &limits, language) {
-            return Err(Halt::Verdict(verdict));
-        }
-        let collected = output
-            .collected
-            .take()
-            .context("the compiled files did not come along")?;
-        let artifacts = Artifacts::open(collected)?;
-        let missing = artifacts.missing(plan);
-        if let Some(misfit) = artifacts.misfit(&missing, &run_limits) {
-            return Err(Halt::Verdict(too_large(misfit, &run_limits)));
-        }
-        let run = if plan.needs_artifacts() {
-            language.resolve_run(plan, &artifacts.files()?)
-        } else {
-            plan.run.clone()
-        };
-        Ok((run, artifacts.archives(&missing, plan.executable)?))
-    }
-
-    async fn execute(
-        &self,
-        kind: StageKind,
-        progress: &mut Progress,
-        plan: &StagePlan,
-        inputs: Inputs,
-        collect: Option<Collect>,
-    ) -> Result<(), Halt> {
-        let first = progress.compile.is_none();
-        let stage = Stage {
-            job: stage::job(plan, collect),
-            inputs,
-            turn: if first {
-                Turn::run(None)
-            } else {
-                Turn::run(None).continuing()
-            },
-            queue_timeout: self.queue_timeout,
-        };
-        let executed = stage.execute(&self.pool).await?;
-        progress.queued += executed.queued;
-        let (output, failure) = match executed.result {
+        result: Result<StageOutput, ExecuteError>,
+    ) -> Result<StageOutput, Halt> {
+        match result {
             Ok(mut output) => {
                 self.health.proved();
                 verdict::settle(&mut output);
-                (Some(output), None)
+                Ok(output)
             }
             Err(failure) => {
                 self.health.failed(failure.to_string());
-                (None, Some(failure))
+                Err(Halt::Failed(failure.into()))
             }
-        };
-        let result = StageResult {
-            limits: plan.limits,
-            elapsed: executed.elapsed,
-            output,
-        };
-        match kind {
-            StageKind::Compile => progress.compile = Some(result),
-            StageKind::Run => progress.run = Some(result),
         }
-        failure.map_or(Ok(()), |failure| Err(Halt::Failed(failure.into())))
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(super) fn cache(&self) -> &CompileCache {
+        &self.cache
     }
 
     fn output_files(&self, globs: &[String]) -> Option<Collect> {
@@ -271,38 +243,12 @@ impl Engine {
     }
 }
 
-/// What a stage gave that was just executed.
-fn ran(stage: &mut Option<StageResult>) -> anyhow::Result<(&mut StageOutput, Limits)> {
-    let stage = stage.as_mut().context("the stage was not executed")?;
-    let limits = stage.limits;
-    let output = stage.output.as_mut().context("the stage has no output")?;
-    Ok((output, limits))
-}
-
 /// Without content the program reads end-of-file from an empty pipe.
 fn stdin(content: &[u8]) -> std::io::Result<Option<Arc<OwnedFd>>> {
     if content.is_empty() {
         return Ok(None);
     }
     memfd::read_only(c"stdin", content).map(|fd| Some(Arc::new(fd)))
-}
-
-fn too_large(misfit: Misfit, limits: &Limits) -> Verdict {
-    let message = match misfit {
-        Misfit::Bytes(bytes) => format!(
-            "the compiled files need {} of disk, the run's limit is {}",
-            words::bytes(bytes),
-            words::bytes(limits.disk_bytes)
-        ),
-        Misfit::Inodes(inodes) => format!(
-            "the compiled files and directories are {inodes}, the run's limit is {}",
-            limits.disk_inodes
-        ),
-    };
-    Verdict {
-        status: RunStatus::CompileError,
-        message,
-    }
 }
 
 /// What a client is told of a failure whose details are the operator's.

@@ -35,12 +35,9 @@ pub(super) struct Artifacts {
 }
 
 impl Artifacts {
-    pub(super) fn open(archive: OwnedFd) -> io::Result<Self> {
+    pub(super) fn open(archive: Arc<OwnedFd>) -> io::Result<Self> {
         let reader = Reader::open(archive.try_clone()?)?;
-        Ok(Self {
-            archive: Arc::new(archive),
-            reader,
-        })
+        Ok(Self { archive, reader })
     }
 
     pub(super) fn files(&self) -> io::Result<Vec<Artifact>> {

@@ -5,9 +5,11 @@
 
 mod answer;
 mod catalog;
+mod compile;
 mod engine;
 mod files;
 mod limits;
+mod program;
 mod stage;
 mod validate;
 mod verdict;
@@ -21,12 +23,14 @@ use brig_sandbox::limits::Limits;
 use uuid::Uuid;
 
 use crate::api::RunStatus;
-use crate::language::{Language, Plan};
+use crate::language::Language;
 use crate::pool::StageOutput;
 
 pub use answer::answer;
 pub use catalog::Catalog;
+pub use compile::{Compiled, Sources};
 pub use engine::{Engine, Refused};
+pub use program::Program;
 pub use validate::{MAX_COMMAND_LINE_BYTES, validate};
 pub use version::detect_versions;
 pub(crate) use words::describe;
@@ -34,10 +38,8 @@ pub(crate) use words::describe;
 /// A validated request.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The language it named.
-    pub language: Arc<Language>,
-    /// The commands of its stages.
-    pub plan: Plan,
+    /// What is compiled and run.
+    pub sources: Sources,
     /// The program's input.
     pub stdin: Vec<u8>,
     /// Patterns of the files to send back.
@@ -74,6 +76,8 @@ pub struct StageResult {
     pub limits: Limits,
     /// How long the worker had it, as seen from here.
     pub elapsed: Duration,
+    /// Whether this is what an earlier, equal stage gave.
+    pub cached: bool,
     /// What it gave; `None` when the sandbox failed.
     pub output: Option<StageOutput>,
 }

@@ -6,18 +6,20 @@ use brig_sandbox::protocol::{Collect, Job};
 
 use super::Refused;
 use crate::language::StagePlan;
-use crate::pool::{ExecuteError, Inputs, Pool, StageOutput, Turn};
+use crate::pool::{ExecuteError, Inputs, Lease, Pool, Reading, StageOutput, Turn};
 
 /// A stage to run.
 pub(super) struct Stage {
     pub(super) job: Job,
     pub(super) inputs: Inputs,
     pub(super) turn: Turn,
-    pub(super) queue_timeout: Duration,
+    /// How long it may wait for a worker; `None`: for as long as it takes.
+    pub(super) queue_timeout: Option<Duration>,
 }
 
 /// How it went.
 pub(super) struct Executed {
+    /// Waiting for a worker.
     pub(super) queued: Duration,
     pub(super) elapsed: Duration,
     pub(super) result: Result<StageOutput, ExecuteError>,
@@ -37,8 +39,12 @@ pub(super) fn job(plan: &StagePlan, collect: Option<Collect>) -> Job {
 
 impl Stage {
     /// Waits for a worker and runs the stage on it; on another one if the first was lost before it
-    /// started the program.
-    pub(super) async fn execute(self, pool: &Pool) -> Result<Executed, Refused> {
+    /// started the program. What the program writes is read as `reading` says.
+    pub(super) async fn execute(
+        self,
+        pool: &Pool,
+        reading: impl Fn() -> Reading,
+    ) -> Result<Executed, Refused> {
         let Self {
             job,
             inputs,
@@ -49,17 +55,10 @@ impl Stage {
         let mut retried = false;
         loop {
             let entered = Instant::now();
-            let lease = match tokio::time::timeout(queue_timeout, pool.lease(turn)).await {
-                Ok(lease) => lease?,
-                Err(_) => {
-                    return Err(Refused::TooLong {
-                        retry_after: pool.expected_wait(),
-                    });
-                }
-            };
+            let lease = lease(pool, turn, queue_timeout).await?;
             queued += entered.elapsed();
             let begun = Instant::now();
-            let result = lease.execute(job.clone(), inputs.clone()).await;
+            let result = lease.execute(job.clone(), inputs.clone(), reading()).await;
             if !retried && matches!(result, Err(ExecuteError::WorkerLost { started: false })) {
                 tracing::warn!("a worker was lost before it started the program; trying another");
                 retried = true;
@@ -72,5 +71,22 @@ impl Stage {
                 result,
             });
         }
+    }
+}
+
+/// Waits for a worker, but not longer than `queue_timeout`.
+pub(super) async fn lease(
+    pool: &Pool,
+    turn: Turn,
+    queue_timeout: Option<Duration>,
+) -> Result<Lease, Refused> {
+    let Some(queue_timeout) = queue_timeout else {
+        return Ok(pool.lease(turn).await?);
+    };
+    match tokio::time::timeout(queue_timeout, pool.lease(turn)).await {
+        Ok(lease) => Ok(lease?),
+        Err(_) => Err(Refused::TooLong {
+            retry_after: pool.expected_wait(),
+        }),
     }
 }

@@ -10,10 +10,11 @@ use brig_sandbox::limits::Limits;
 use globset::GlobBuilder;
 
 use super::files::{Misfit, misfit};
-use super::{Catalog, Prepared, limits};
+use super::{Catalog, Prepared, Sources, limits};
 use crate::api::{Encoding, FieldError, LimitsRequest, RunRequest};
 use crate::config::RunsConfig;
 use crate::language::{Availability, Language, PlanRequest, SourceFile, StagePlan};
+use crate::store::Owner;
 
 /// Arguments and environment of one stage together: they travel to the worker in one message
 /// ([`brig_sandbox::protocol::MAX_MESSAGE_BYTES`]), beside other things.
@@ -25,9 +26,10 @@ const MAX_OUTPUT_PATTERNS: usize = 64;
 /// The kernel takes no longer argument (`MAX_ARG_STRLEN`, execve(2)).
 const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;
 
-/// Checks `request`. `errors` are those already found; where a part was wrong, the request lacks it.
+/// Checks `request` of `owner`'s. `errors` are those already found; where a part was wrong, the request lacks it.
 pub fn validate(
     request: RunRequest,
+    owner: Owner,
     catalog: &Catalog,
     config: &RunsConfig,
     errors: Vec<FieldError>,
@@ -69,9 +71,17 @@ pub fn validate(
     if !check.errors.is_empty() {
         return Err(check.errors);
     }
+    let policy = plan
+        .compile
+        .as_ref()
+        .and_then(|c| catalog.digest(&c.policy));
     Ok(Prepared {
-        language,
-        plan,
+        sources: Sources {
+            language,
+            plan: Arc::new(plan),
+            policy,
+            owner,
+        },
         stdin,
         output_files: request.output_files,
     })

@@ -10,16 +10,18 @@ use brig_sandbox::limits::Limits;
 
 /// What a stage means for its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) status: RunStatus,
-    pub(super) message: String,
+pub struct Verdict {
+    /// What became of it.
+    pub status: RunStatus,
+    /// The same in words, with figures.
+    pub message: String,
 }
 
 /// A program can write more than it may and exit before it is stopped; whether it does is a matter
 /// of scheduling, which must not decide what becomes of it.
 pub(super) fn settle(output: &mut StageOutput) {
     let ended_by_itself = matches!(output.report.outcome, Outcome::Exited | Outcome::Signaled);
-    if ended_by_itself && (output.stdout.truncated() || output.stderr.truncated()) {
+    if ended_by_itself && (output.stdout.over_limit || output.stderr.over_limit) {
         output.report.outcome = Outcome::OutputLimit;
     }
 }
@@ -119,6 +121,7 @@ mod tests {
         let stderr = Captured {
             kept: stderr.as_bytes().to_vec(),
             total_bytes: stderr.len() as u64,
+            over_limit: false,
         };
         StageOutput {
             report,
@@ -162,6 +165,7 @@ mod tests {
         output.stdout = Captured {
             kept: vec![0; 3],
             total_bytes: 4,
+            over_limit: true,
         };
         settle(&mut output);
         assert_eq!(output.report.outcome, Outcome::OutputLimit);

@@ -9,7 +9,7 @@ use brig_sandbox::report::Outcome;
 use super::stage::{self, Stage};
 use super::words;
 use crate::language::{Availability, Language};
-use crate::pool::{Inputs, Pool, StageOutput, Turn};
+use crate::pool::{Inputs, Pool, Reading, StageOutput, Turn};
 
 /// Looks at the tools wait at most this long for a worker.
 const QUEUE_TIMEOUT: Duration = Duration::from_mins(2);
@@ -45,12 +45,12 @@ async fn detect(language: &Language, pool: &Pool) -> Option<Availability> {
         job: stage::job(&plan, None),
         inputs: Inputs::default(),
         turn: Turn::UPKEEP,
-        queue_timeout: QUEUE_TIMEOUT,
+        queue_timeout: Some(QUEUE_TIMEOUT),
     };
     let unavailable = |detail: &str| Availability::Unavailable {
         reason: language.missing_reason(detail),
     };
-    let executed = match stage.execute(pool).await {
+    let executed = match stage.execute(pool, Reading::default).await {
         Ok(executed) => executed,
         Err(error) => {
             tracing::warn!(language = language.id, "version not asked for: {error}");

@@ -38,4 +38,10 @@ impl StoreError {
         let cause = Arc::from(cause.into());
         Self::Unavailable { cause }
     }
+
+    /// [`StoreError::Corrupt`] because of `cause`.
+    pub(super) fn corrupt(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let cause = Arc::from(cause.into());
+        Self::Corrupt { cause }
+    }
 }

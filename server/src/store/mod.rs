@@ -25,7 +25,11 @@
 //! A future that is dropped does not take back what it asked for.
 
 mod config;
+#[cfg(test)]
+mod contract;
+mod data_dir;
 mod error;
+pub mod sqlite;
 mod types;
 
 use futures_util::future::BoxFuture;
@@ -33,6 +37,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::config::StoreConfig;
+pub use self::data_dir::{DataDir, Held};
 pub use self::error::{Result, StoreError};
 pub use self::types::{
     Accepted, Attempt, AttemptRecord, Blob, BlobAdded, BlobRemoved, Delivery, Due, Final, Finished,
@@ -113,6 +118,10 @@ pub trait Store: Send + Sync {
         hash: Hash,
         unused_since: Option<OffsetDateTime>,
     ) -> Answer<'_, BlobRemoved>;
+
+    /// At most `limit` blobs of all owners, in the order of hash and owner, from the first that comes
+    /// after `after`.
+    fn blobs(&self, after: Option<(Hash, Owner)>, limit: u32) -> Answer<'_, Vec<Blob>>;
 
     /// Whether any owner has this blob.
     fn blob_known(&self, hash: Hash) -> Answer<'_, bool>;

@@ -18,10 +18,31 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-pub(crate) fn app(change: impl FnOnce(&mut Config)) -> Arc<App> {
-    let mut config = ServerConfig::default();
+/// A service and its data directory.
+pub(crate) struct TestApp {
+    app: Arc<App>,
+    _data: tempfile::TempDir,
+}
+
+impl std::ops::Deref for TestApp {
+    type Target = Arc<App>;
+
+    fn deref(&self) -> &Arc<App> {
+        &self.app
+    }
+}
+
+pub(crate) fn app(change: impl FnOnce(&mut Config)) -> TestApp {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = ServerConfig {
+        data: data.path().to_owned(),
+        ..ServerConfig::default()
+    };
     change(&mut config.config);
-    App::new(config).unwrap()
+    TestApp {
+        app: App::new(config, None).unwrap(),
+        _data: data,
+    }
 }
 
 /// An answer, read to its end.

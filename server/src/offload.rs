@@ -4,7 +4,7 @@
 const INLINE_BYTES: usize = 256 << 10;
 
 /// Does `work` on `bytes` bytes, elsewhere if they are many.
-pub(super) async fn offload<T: Send + 'static>(
+pub(crate) async fn offload<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
