@@ -19,7 +19,7 @@ use crate::probe::Probe;
 use crate::report::{Sample, SandboxFault, StageReport};
 
 /// Changes whenever a message changes its form.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The largest encoded message. The default `SO_SNDBUF` of a Unix socket is 212,992 bytes
 /// (`net.core.wmem_default`); larger things travel as descriptors.

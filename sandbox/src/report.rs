@@ -86,6 +86,20 @@ pub struct Sample {
     pub memory_bytes: Option<u64>,
     /// Processes and threads alive.
     pub processes: Option<u64>,
+    /// Whether the program can only wait.
+    pub waiting: Option<Waiting>,
+}
+
+/// What all threads of a program together are doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Waiting {
+    /// A thread runs, or sleeps for a time, or none is known to read or write.
+    No,
+    /// A thread reads from, or polls, what has nothing to read, without a time limit, and none runs
+    /// or sleeps for a time.
+    ForInput,
+    /// The same of a thread that writes to what is full.
+    ForRoom,
 }
 
 /// What the program did.

@@ -102,6 +102,8 @@ pub trait Leaf: std::fmt::Debug {
     fn oom_kills(&self) -> io::Result<Option<u64>>;
     /// What is in use now: cheap, for watching.
     fn in_use(&self) -> io::Result<InUse>;
+    /// Processes in it, as this process's pid namespace numbers them.
+    fn members(&self) -> io::Result<Vec<i32>>;
     /// All counters.
     fn counters(&self) -> io::Result<Counters>;
     /// Kills every process in it, where the interface has one call for that. `false`: it has not.
@@ -203,6 +205,13 @@ fn value_of(text: &str, key: &str) -> Option<u64> {
             .parse()
             .ok()
     })
+}
+
+/// The processes in `dir`. A process of another pid namespace is shown as 0 and left out.
+fn members(dir: BorrowedFd<'_>) -> io::Result<Vec<i32>> {
+    let text = read_file(dir, "cgroup.procs")?;
+    let pids = text.lines().filter_map(|line| line.parse().ok());
+    Ok(pids.filter(|pid| *pid > 0).collect())
 }
 
 fn named(name: &str, error: io::Error) -> io::Error {

@@ -9,8 +9,8 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{
-    CPU_PERIOD_US, Counters, Entry, InUse, Leaf, WorkerPaths, cpu_quota_us, named, open_dir,
-    read_file, read_number_if_any, remove_dir, value_of, write_file,
+    CPU_PERIOD_US, Counters, Entry, InUse, Leaf, WorkerPaths, cpu_quota_us, members, named,
+    open_dir, read_file, read_number_if_any, remove_dir, value_of, write_file,
 };
 use crate::layers::Layers;
 use crate::limits::Limits;
@@ -171,6 +171,14 @@ impl Leaf for LeafV1 {
             memory_bytes: number(self.dirs.memory.as_ref(), "memory.usage_in_bytes")?,
             processes: number(self.dirs.pids.as_ref(), "pids.current")?,
         })
+    }
+
+    fn members(&self) -> io::Result<Vec<i32>> {
+        // All directories have the same.
+        match self.dirs.all().next() {
+            Some(dir) => members(dir.as_fd()),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn counters(&self) -> io::Result<Counters> {

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{
-    CPU_PERIOD_US, Counters, Entry, InUse, Leaf, WorkerPaths, cpu_quota_us, named, open_dir,
-    read_file, read_number_if_any, remove_dir, value_of, write_file,
+    CPU_PERIOD_US, Counters, Entry, InUse, Leaf, WorkerPaths, cpu_quota_us, members, named,
+    open_dir, read_file, read_number_if_any, remove_dir, value_of, write_file,
 };
 use crate::layers::Layers;
 use crate::limits::Limits;
@@ -114,6 +114,10 @@ impl Leaf for LeafV2 {
             memory_bytes: read_number_if_any(dir, "memory.current")?,
             processes: read_number_if_any(dir, "pids.current")?,
         })
+    }
+
+    fn members(&self) -> io::Result<Vec<i32>> {
+        members(self.dir.as_fd())
     }
 
     fn counters(&self) -> io::Result<Counters> {

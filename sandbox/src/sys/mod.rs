@@ -5,6 +5,7 @@ pub mod exec;
 pub mod memfd;
 pub mod mount;
 pub mod open;
+pub mod pipe;
 pub mod process;
 pub mod seccomp;
 pub mod shared;

@@ -39,6 +39,7 @@ use crate::wire::Channel;
 mod pool;
 mod sandbox;
 mod stage;
+mod waiting;
 
 use pool::Pool;
 

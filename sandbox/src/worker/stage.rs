@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, ppoll};
 
 use super::pool::Pool;
 use super::sandbox::Sandbox;
-use super::{Context, Pipes};
+use super::{Context, Pipes, waiting};
 use crate::cgroup::Counters;
 use crate::inside::{Ended, FromInit, ProgramJob, Resources, ToInit};
 use crate::layers::Layers;
@@ -372,6 +372,7 @@ impl Stage<'_> {
             cpu_us: cpu_ns.map(|ns| ns.saturating_sub(mark.setup_cpu_ns) / 1000),
             memory_bytes: in_use.memory_bytes,
             processes: in_use.processes,
+            waiting: waiting::of(&leaf.members().step("list the program's processes")?),
         };
         let job = self.job.id;
         match self.server.send(&FromWorker::Sample { job, sample }, &[]) {
