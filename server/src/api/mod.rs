@@ -3,6 +3,7 @@
 mod catalog;
 mod checker;
 mod info;
+mod interactor;
 mod number;
 mod object;
 pub mod parse;
@@ -12,6 +13,7 @@ mod run;
 pub use catalog::{LanguageEntry, PolicyEntry};
 pub use checker::{CheckerKind, CheckerProtocol, CheckerRequest};
 pub use info::{Info, QueueInfo, RequestLimits, WorkersInfo};
+pub use interactor::InteractorRequest;
 pub use object::Object;
 pub use problem::{FieldError, Problem};
 pub use run::{

@@ -1,4 +1,5 @@
-//! Judging: whether what a program wrote is right.
+//! Judging: whether what a program does is right.
 
 pub mod checker;
 pub mod compare;
+pub mod interactive;

@@ -35,6 +35,22 @@ impl Captured {
     pub fn truncated(&self) -> bool {
         self.total_bytes > self.kept.len() as u64
     }
+
+    /// Takes what came next, of which there may be `limit_bytes` in all; the first `keep_bytes` are
+    /// kept. What is within the limit is returned.
+    pub(crate) fn take<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        limit_bytes: u64,
+        keep_bytes: u64,
+    ) -> &'a [u8] {
+        let within = first(bytes, limit_bytes.saturating_sub(self.total_bytes));
+        let room = keep_bytes.saturating_sub(self.kept.len() as u64);
+        self.kept.extend_from_slice(first(within, room));
+        self.total_bytes += bytes.len() as u64;
+        self.over_limit |= within.len() < bytes.len();
+        within
+    }
 }
 
 /// The read end of a pipe on its way to being [`Captured`].
@@ -106,15 +122,10 @@ impl Capture {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let captured = &mut self.captured;
-        let within = first(bytes, self.limit_bytes.saturating_sub(captured.total_bytes));
+        let within = self.captured.take(bytes, self.limit_bytes, self.keep_bytes);
         if let Some(tap) = &mut self.tap {
             tap(within);
         }
-        let room = self.keep_bytes.saturating_sub(captured.kept.len() as u64);
-        captured.kept.extend_from_slice(first(within, room));
-        captured.total_bytes += bytes.len() as u64;
-        captured.over_limit |= within.len() < bytes.len();
     }
 }
 

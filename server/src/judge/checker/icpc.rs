@@ -16,6 +16,13 @@ pub(super) const SETUP: Setup = Setup {
     feedback: &[JUDGE_MESSAGE, TEAM_MESSAGE, SCORE, MULTIPLIER, NEXT_PASS],
 };
 
+/// An interactor is called the same; its stdin is the program's stdout (problem package format,
+/// "Interactive Problems").
+pub(super) const INTERACTOR: Setup = Setup {
+    stdin: None,
+    ..SETUP
+};
+
 const JUDGE_MESSAGE: &str = "feedback/judgemessage.txt";
 const TEAM_MESSAGE: &str = "feedback/teammessage.txt";
 const SCORE: &str = "feedback/score.txt";
@@ -27,6 +34,10 @@ const REJECTED: i32 = 43;
 
 pub(super) fn is_verdict(exit_code: i32) -> bool {
     matches!(exit_code, ACCEPTED | REJECTED)
+}
+
+pub(super) fn may_accept(exit_code: i32) -> bool {
+    exit_code == ACCEPTED
 }
 
 pub(super) fn interpret(ended: &Ended<'_>, exit_code: i32) -> Result<Judged, String> {

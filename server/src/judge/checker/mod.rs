@@ -17,7 +17,7 @@ use brig_sandbox::report::{Outcome, StageReport};
 use super::compare::{Compared, Match};
 use crate::api::CheckerProtocol;
 use crate::run::describe;
-pub use request::{Checker, ProgramChecker};
+pub use request::{Checker, ProgramChecker, interactor};
 
 /// What a checker says of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Judged {
         }
     }
 
-    fn judge_error(message: String) -> Self {
+    pub(in crate::judge) fn judge_error(message: String) -> Self {
         Self::new(Judgement::JudgeError, Some(message))
     }
 }
@@ -90,7 +90,7 @@ pub struct Setup {
     pub args: &'static [&'static str],
     /// What it finds in `/box`.
     pub files: &'static [(&'static str, Data)],
-    /// What its stdin is; empty if nothing.
+    /// What its stdin is; empty if nothing, and an interactor's is a pipe.
     pub stdin: Option<Data>,
     /// Empty files to put into `/box`, because their directories have to exist.
     pub placeholders: &'static [&'static str],
@@ -109,6 +109,14 @@ impl Setup {
         match protocol {
             CheckerProtocol::Testlib => &testlib::SETUP,
             CheckerProtocol::Icpc => &icpc::SETUP,
+        }
+    }
+
+    /// How interactors of `protocol` are called. Their stdin is what the program writes.
+    pub fn of_interactor(protocol: CheckerProtocol) -> &'static Self {
+        match protocol {
+            CheckerProtocol::Testlib => &testlib::INTERACTOR,
+            CheckerProtocol::Icpc => &icpc::INTERACTOR,
         }
     }
 
@@ -155,6 +163,17 @@ pub fn interpret(ended: &Ended<'_>) -> Judged {
         CheckerProtocol::Icpc => icpc::interpret(ended, exit_code),
     };
     judged.unwrap_or_else(|why| ended.judge_error(&why))
+}
+
+/// Whether an ending may turn out to accept the output, as far as that is known without its words.
+pub fn may_accept(protocol: CheckerProtocol, report: &StageReport) -> bool {
+    let exited = report
+        .exit_code
+        .filter(|_| report.outcome == Outcome::Exited);
+    exited.is_some_and(|exit_code| match protocol {
+        CheckerProtocol::Testlib => testlib::may_accept(exit_code),
+        CheckerProtocol::Icpc => icpc::may_accept(exit_code),
+    })
 }
 
 impl Ended<'_> {

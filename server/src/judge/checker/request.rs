@@ -1,6 +1,8 @@
 //! The checker that a submission asks for.
 
-use crate::api::{CheckerKind, CheckerProtocol, CheckerRequest, FieldError, RunRequest};
+use crate::api::{
+    CheckerKind, CheckerProtocol, CheckerRequest, FieldError, InteractorRequest, RunRequest,
+};
 use crate::judge::compare::Comparison;
 
 use super::Setup;
@@ -14,7 +16,7 @@ pub enum Checker {
     Program(Box<ProgramChecker>),
 }
 
-/// A checker program. Its language, files and limits are not validated yet.
+/// A checker program, or an interactor. Its language, files and limits are not validated yet.
 #[derive(Clone, Debug)]
 pub struct ProgramChecker {
     /// How it is called and how it answers.
@@ -60,6 +62,30 @@ impl ProgramChecker {
         };
         FieldError::new(format!("{pointer}{place}"), error.detail)
     }
+}
+
+/// Takes the interactor `request`, which is at `pointer`; what is wrong with it is added to `errors`.
+pub fn interactor(
+    request: InteractorRequest,
+    pointer: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<Box<ProgramChecker>> {
+    let before = errors.len();
+    let request = CheckerRequest {
+        kind: CheckerKind::Program,
+        language: Some(request.language),
+        source: request.source,
+        source_encoding: Some(request.source_encoding),
+        files: Some(request.files),
+        entry: request.entry,
+        compiler_args: Some(request.compiler_args),
+        protocol: Some(request.protocol),
+        args: Some(request.args),
+        limits: request.limits,
+        compile_limits: request.compile_limits,
+        ..CheckerRequest::default()
+    };
+    program(request, pointer, errors).filter(|_| errors.len() == before)
 }
 
 /// Fields that belong to other kinds of checker.
@@ -117,7 +143,7 @@ fn program(
     for (index, file) in files.iter().enumerate() {
         let first = file.path.split('/').next().unwrap_or_default();
         if setup.reserved.contains(&first) {
-            let detail = format!("`{first}` is what the checker finds there by its protocol");
+            let detail = format!("`{first}` is a name that the protocol uses");
             errors.push(FieldError::new(
                 format!("{pointer}/files/{index}/path"),
                 detail,

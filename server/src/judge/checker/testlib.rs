@@ -24,6 +24,13 @@ pub(super) const SETUP: Setup = Setup {
     feedback: &[],
 };
 
+/// `registerInteraction` takes the same arguments, but writes the second file itself, and talks to the
+/// program by stdin and stdout.
+pub(super) const INTERACTOR: Setup = Setup {
+    files: &[("input.txt", Data::Input), ("answer.txt", Data::Answer)],
+    ..SETUP
+};
+
 const OK: i32 = 0;
 const WRONG_ANSWER: i32 = 1;
 const WRONG_FORMAT: i32 = 2;
@@ -78,6 +85,13 @@ const CRASHES: [(&str, Place); 21] = [
 enum Place {
     Start,
     Within,
+}
+
+pub(super) fn may_accept(exit_code: i32) -> bool {
+    !matches!(
+        exit_code,
+        WRONG_ANSWER | WRONG_FORMAT | FAIL | DIRT | UNEXPECTED_END
+    )
 }
 
 pub(super) fn interpret(ended: &Ended<'_>, exit_code: i32) -> Result<Judged, String> {

@@ -551,3 +551,61 @@ fn mistakes_are_named_where_they_are() {
         "only a checker of type `float` has `relative`, this one is of type `lines`"
     );
 }
+
+#[test]
+fn an_interactor_is_a_program_with_its_own_setup() {
+    let interactor_of = |json: &str| {
+        let parsed = parse::<crate::api::InteractorRequest>(json.as_bytes()).unwrap();
+        let mut errors = parsed.errors;
+        let found = parsed
+            .value
+            .and_then(|request| interactor(request, "/interactor", &mut errors));
+        let pointers: Vec<_> = errors.into_iter().map(|e| e.pointer).collect();
+        found.ok_or(pointers)
+    };
+    let json = r#"{"language": "cpp", "source": "x", "protocol": "testlib", "args": ["7"]}"#;
+    let found = interactor_of(json).unwrap();
+    assert_eq!(found.protocol, CheckerProtocol::Testlib);
+    let args = ["input.txt", "output.txt", "answer.txt", "7"];
+    assert_eq!(found.program.args, args);
+    let json =
+        r#"{"language": "c", "protocol": "icpc", "files": [{"path": "input.txt", "content": ""}]}"#;
+    let pointers = interactor_of(json).unwrap_err();
+    assert_eq!(pointers, ["/interactor/files/0/path"]);
+    assert_eq!(
+        interactor_of(r#"{"protocol": "icpc"}"#).unwrap_err(),
+        ["/language"]
+    );
+
+    for protocol in [CheckerProtocol::Testlib, CheckerProtocol::Icpc] {
+        let (checker, interactor) = (Setup::of(protocol), Setup::of_interactor(protocol));
+        assert_eq!(checker.args, interactor.args);
+        assert_eq!(interactor.stdin, None);
+        let data: Vec<_> = interactor.files.iter().map(|(_, data)| *data).collect();
+        assert_eq!(data, [Data::Input, Data::Answer]);
+    }
+}
+
+#[test]
+fn what_may_accept_is_known_by_the_exit_code() {
+    for (protocol, accepts, rejects) in [
+        (
+            CheckerProtocol::Testlib,
+            &[0, 7, 50][..],
+            &[1, 2, 3, 4, 8][..],
+        ),
+        (CheckerProtocol::Icpc, &[42], &[43, 0, 1]),
+    ] {
+        assert!(
+            accepts
+                .iter()
+                .all(|code| may_accept(protocol, &exited(*code)))
+        );
+        assert!(
+            !rejects
+                .iter()
+                .any(|code| may_accept(protocol, &exited(*code)))
+        );
+        assert!(!may_accept(protocol, &report(Outcome::CpuTimeLimit)));
+    }
+}
