@@ -242,11 +242,21 @@ async fn an_infinite_loop_is_out_of_cpu_time(pool: &Pool) {
     case.run(pool).await.program(Outcome::CpuTimeLimit);
 }
 
+/// Waits for input, and has a thread of its own that is never quite idle, as a Java VM has.
+const TICKING: &str = "
+import threading
+def tick():
+    while True: threading.Event().wait(0.02)
+threading.Thread(target=tick, daemon=True).start()
+input()
+";
+
 async fn a_deadlock_is_seen_within_a_second(pool: &Pool) {
     for program in [
         "input()",
         "print(7, end='')\ninput()",
         "import sys\nsys.stdout.write('7\\n')\nsys.stdin.readline()\n",
+        TICKING,
     ] {
         let outcomes = case(program, GUESSING).run(pool).await;
         assert_eq!(

@@ -2,8 +2,8 @@
 //!
 //! When nothing was said for a while, both sides are looked at, again and again: their CPU time, and
 //! what their threads are blocked in ([`Waiting`]). Two looks in a row at which both only wait
-//! for input, nothing is on its way to either, and neither has used any CPU time in between, prove
-//! that both have waited at the same moment, and nothing will ever come. The same holds if both
+//! for input, nothing is on its way to either, and neither has used CPU time to speak of in between, show
+//! that both have waited all the while, and nothing will ever come. The same holds if both
 //! write and neither reads. A side that sleeps for a time is never taken for one that waits.
 
 use std::convert::Infallible;
@@ -20,6 +20,10 @@ use super::{Role, What};
 const QUIET: Duration = Duration::from_millis(200);
 /// Between two looks. With [`QUIET`] it bounds how long a deadlock goes on.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
+/// What a side may use between two looks at which it waits: runtimes with threads of their own are
+/// never quite idle.
+const IDLE_CPU_US: u64 = 5_000;
 
 /// Why neither side can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,17 @@ impl Side {
 }
 
 impl Look {
+    /// Whether both sides have done nothing since `last`.
+    fn continues(&self, last: &Self) -> bool {
+        let idle = |now: &Side, last: &Side| {
+            let used = now.cpu_us.zip(last.cpu_us);
+            let used = used.map_or(0, |(now, last)| now.saturating_sub(last));
+            now.waiting == last.waiting && used <= IDLE_CPU_US
+        };
+        let mut sides = self.sides.iter().zip(&last.sides);
+        self.moves == last.moves && sides.all(|(now, last)| idle(now, last))
+    }
+
     /// Whether the program waits for an interactor that does not wait for it.
     pub(super) fn held_up(&self) -> bool {
         let [program, interactor] = &self.sides;
@@ -89,13 +104,13 @@ impl Look {
 impl Conversation {
     /// Ends the conversation when neither side can go on.
     pub(super) async fn watch(&self) -> Infallible {
-        let mut last = None;
+        let mut last: Option<Look> = None;
         loop {
             self.quiet().await;
             let now = self.look().await;
             self.state().look.clone_from(&now);
-            if let Some(look) = &now
-                && last == now
+            if let (Some(look), Some(last)) = (&now, &last)
+                && look.continues(last)
                 && let Some(deadlock) = look.deadlock()
             {
                 self.state().deadlock = Some(deadlock);
@@ -160,6 +175,26 @@ mod tests {
             starved,
             held,
         }
+    }
+
+    #[test]
+    fn a_side_that_works_between_two_looks_is_not_stuck() {
+        let look = |moves, cpu_us| Look {
+            moves,
+            sides: [
+                side(Some(Waiting::ForInput), true, false),
+                Side {
+                    cpu_us,
+                    ..side(Some(Waiting::ForInput), true, false)
+                },
+            ],
+        };
+        let last = look(3, Some(70_000));
+        assert!(look(3, Some(70_000)).continues(&last));
+        assert!(look(3, Some(75_000)).continues(&last));
+        assert!(!look(3, Some(75_001)).continues(&last));
+        assert!(!look(4, Some(70_000)).continues(&last));
+        assert!(look(3, None).continues(&last));
     }
 
     #[test]
