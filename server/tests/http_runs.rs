@@ -4,8 +4,10 @@
 // Metrics are floating point on the wire and whole numbers in fact.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 /// A service of its own, ended with the test.
 struct Brig {
     child: Child,
+    _data: tempfile::TempDir,
     address: SocketAddr,
     log: Arc<Mutex<String>>,
 }
@@ -25,8 +28,11 @@ const STARTS_WITHIN: Duration = Duration::from_mins(1);
 
 impl Brig {
     fn start(args: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(data.path(), Permissions::from_mode(0o711)).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_brig"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path().join("data"))
             .args(args)
             .stderr(Stdio::piped())
             .spawn()
@@ -54,6 +60,7 @@ impl Brig {
         };
         let brig = Self {
             child,
+            _data: data,
             address,
             log,
         };

@@ -1,12 +1,17 @@
 //! A host that cannot enforce a layer is refused, with the layer's name and what to do.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
-use super::harness::BRIG;
+use super::harness::{BRIG, data_dir};
 
 fn brig(args: &[&str]) -> Output {
-    let serve = ["serve", "--listen", "127.0.0.1:0"];
-    Command::new(BRIG).args(serve).args(args).output().unwrap()
+    let data = data_dir();
+    let mut serve = Command::new(BRIG);
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]);
+    serve.arg(data.path().join("data"));
+    serve.args(args).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -38,12 +43,14 @@ fn ids_that_are_somebodys_are_refused() {
 /// only a probe finds out.
 #[test]
 fn a_cgroup_tree_without_effect_is_found_out() {
+    let data = data_dir();
+    let data = data.path().display();
     let script = format!(
         "mount -t tmpfs none /sys/fs/cgroup && \
          cut -d: -f2,3 /proc/self/cgroup | while IFS=: read name path; do \
            for c in $(echo $name | tr , ' '); do mkdir -p /sys/fs/cgroup/$c$path; done; mkdir -p /sys/fs/cgroup$path; done; \
          echo 'cpuset cpu io memory pids' | tee /sys/fs/cgroup/cgroup.controllers >/dev/null; \
-         exec timeout 60 {BRIG} serve --listen 127.0.0.1:0"
+         exec timeout 60 {BRIG} serve --listen 127.0.0.1:0 --data {data}/data"
     );
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", &script])
@@ -69,4 +76,22 @@ fn a_bad_profile_is_named_with_file_and_line() {
     let output = brig(&["--profiles", dir.path().to_str().unwrap()]);
     assert!(!output.status.success());
     assert!(stderr(&output).contains("p.toml:3"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_data_directory_out_of_reach_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+    let output = Command::new(BRIG)
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.path().join("data"))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let text = stderr(&output);
+    let parent = dir.path().to_str().unwrap();
+    assert!(
+        text.contains(parent) && text.contains("chmod o+x"),
+        "{text}"
+    );
 }

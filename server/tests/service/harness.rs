@@ -1,7 +1,9 @@
 //! Starting `brig serve` and talking to it.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -11,16 +13,26 @@ use base64::Engine;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 #[path = "../../../sandbox/tests/functional/host.rs"]
 mod host;
 pub(crate) use host::*;
+
+/// A directory that the service's user can get through.
+pub(crate) fn data_dir() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
+    dir
+}
 
 pub(crate) const BRIG: &str = env!("CARGO_BIN_EXE_brig");
 
 /// A running service.
 pub(crate) struct Service {
     child: Child,
+    /// Its data directory, removed after its end.
+    _data: TempDir,
     pub(crate) address: SocketAddr,
     /// Lines of its log.
     log: Mutex<Receiver<String>>,
@@ -42,8 +54,10 @@ impl Service {
 
     /// Starts it with `args` on a free port and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Self {
+        let data = data_dir();
         let mut child = Command::new(BRIG)
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path().join("data"))
             .args(args)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -66,6 +80,7 @@ impl Service {
         };
         let service = Self {
             child,
+            _data: data,
             address,
             log: Mutex::new(log),
         };
