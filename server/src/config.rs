@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobsConfig;
 use crate::cache::CompileCacheConfig;
+use crate::judge::JudgingConfig;
 use crate::store::StoreConfig;
 
 /// Flags of `brig serve`.
@@ -97,6 +98,8 @@ pub struct Config {
     pub compile_cache: CompileCacheConfig,
     /// Uploaded test data.
     pub blobs: BlobsConfig,
+    /// Judging.
+    pub judging: JudgingConfig,
     /// The log.
     pub log: LogConfig,
 }
@@ -174,6 +177,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             compile_cache: CompileCacheConfig::default(),
             blobs: BlobsConfig::default(),
+            judging: JudgingConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -272,6 +276,7 @@ impl Config {
         self.store.check()?;
         self.compile_cache.check()?;
         self.blobs.check()?;
+        self.judging.check()?;
         for origin in &self.http.cors_origins {
             axum::http::HeaderValue::from_str(origin)
                 .with_context(|| format!("http.cors_origins: {origin:?} is not an origin"))?;

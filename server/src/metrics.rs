@@ -14,6 +14,7 @@ use prometheus::{
 use crate::api::RunStatus;
 use crate::blob::BlobMetrics;
 use crate::cache::CacheMetrics;
+use crate::judge::JudgingMetrics;
 use crate::pool::{StageOutput, Stats};
 use crate::run::RunResult;
 
@@ -39,6 +40,7 @@ pub struct Metrics {
     workers: IntGauge,
     ready: IntGauge,
     pub(crate) blobs: BlobMetrics,
+    pub(crate) judging: JudgingMetrics,
     pub(crate) cache: CacheMetrics,
 }
 
@@ -159,6 +161,7 @@ impl Metrics {
             workers: make.gauge("brig_workers", "Workers connected"),
             ready: make.gauge("brig_ready", "1 when /readyz is green"),
             blobs: BlobMetrics::new(&make),
+            judging: JudgingMetrics::new(&make),
             cache: CacheMetrics::new(&make),
             registry: make.0,
         }

@@ -12,17 +12,23 @@ use std::time::Duration;
 use anyhow::Context;
 use brig_sandbox::protocol::Control;
 use brig_sandbox::wire::Channel;
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
+use crate::blob::Repaired;
 use crate::config::ServerConfig;
 use crate::http::{self, App};
 use crate::language::{Availability, Language};
 use crate::logging;
 use crate::pool::{AsyncChannel, Pool};
 use crate::run::detect_versions;
+use crate::store::Purged;
+
+/// How often the store is purged.
+const PURGE_EVERY: Duration = Duration::from_mins(10);
 
 /// Tools that could not be looked at are tried again after this long.
 const DETECT_AGAIN: Duration = Duration::from_mins(1);
@@ -48,6 +54,18 @@ pub async fn serve(
     let reloaded = Arc::new(Notify::new());
     tracing::info!(listen = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "serving");
 
+    let repaired = app
+        .blobs
+        .repair()
+        .await
+        .context("looking through the blobs")?;
+    if repaired != Repaired::default() {
+        tracing::warn!(?repaired, "blobs and what is known of them did not agree");
+    }
+    let resumed = app.judging.resume().await.context("reading the queue")?;
+    if resumed > 0 {
+        tracing::info!(submissions = resumed, "taken up again");
+    }
     let workers = tokio::spawn(take_workers(control, app.pool.clone()));
     let mut background = JoinSet::new();
     background.spawn(reload_on_hangup(
@@ -56,6 +74,11 @@ pub async fn serve(
         Arc::clone(&reloaded),
     ));
     background.spawn(look_at_tools(Arc::clone(&app), reloaded));
+    let judging = app.judging.clone();
+    background.spawn(async move { judging.keep_judging().await });
+    let blobs = app.blobs.clone();
+    background.spawn(async move { blobs.keep_swept().await });
+    background.spawn(purge(Arc::clone(&app)));
     let (health, pool) = (Arc::clone(&app.health), app.pool.clone());
     background.spawn(async move { health.keep_proving(&pool).await });
 
@@ -135,6 +158,18 @@ async fn reload_on_hangup(mut hangup: Signal, app: Arc<App>, reloaded: Arc<Notif
             }
             Err(error) => tracing::error!("languages not read again, the old ones stay: {error}"),
         }
+    }
+}
+
+/// Removes from the store what is too old or too much, from time to time.
+async fn purge(app: Arc<App>) {
+    loop {
+        match app.store.purge(OffsetDateTime::now_utc()).await {
+            Ok(purged) if purged != Purged::default() => tracing::info!(?purged, "store purged"),
+            Ok(_) => {}
+            Err(error) => tracing::error!("the store cannot be purged: {error}"),
+        }
+        tokio::time::sleep(PURGE_EVERY).await;
     }
 }
 

@@ -12,10 +12,10 @@ pub struct CheckerRequest {
     #[serde(rename = "type")]
     pub kind: CheckerKind,
     /// `float`: how far a number may be off.
-    #[serde(default, deserialize_with = "number::tolerance")]
+    #[serde(default, deserialize_with = "number::at_least_zero")]
     pub absolute: Option<f64>,
     /// `float`: the same as a part of the expected number.
-    #[serde(default, deserialize_with = "number::tolerance")]
+    #[serde(default, deserialize_with = "number::at_least_zero")]
     pub relative: Option<f64>,
     /// `program`: a language's id or alias, optionally `id@version`.
     #[serde(default)]

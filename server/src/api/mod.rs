@@ -9,6 +9,7 @@ mod object;
 pub mod parse;
 mod problem;
 mod run;
+mod submission;
 
 pub use catalog::{LanguageEntry, PolicyEntry};
 pub use checker::{CheckerKind, CheckerProtocol, CheckerRequest};
@@ -19,4 +20,8 @@ pub use problem::{FieldError, Problem};
 pub use run::{
     Encoding, InputFile, LanguageUsed, LimitsRequest, OutputFile, RunRequest, RunResponse,
     RunStatus, Stage, StageOutcome, StageUsage, Timings,
+};
+pub use submission::{
+    BatchRequest, CallbackRequest, Group, GroupRequest, Scoring, Stop, Submission,
+    SubmissionRequest, SubmissionState, SubmissionUsage, Test, TestRequest, Verdict,
 };

@@ -49,8 +49,8 @@ pub(super) fn fraction<'de, D: Deserializer<'de>>(
     })
 }
 
-/// How far a number may be off: at least 0, or null for "not given".
-pub(super) fn tolerance<'de, D: Deserializer<'de>>(
+/// How far a number may be off, or how many points there are: at least 0, or null for "not given".
+pub(super) fn at_least_zero<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<f64>, D::Error> {
     deserializer.deserialize_any(FloatVisitor {

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    CheckerProtocol, CheckerRequest, Encoding, InputFile, LanguageUsed, LimitsRequest, Object,
+    CheckerRequest, Encoding, InputFile, InteractorRequest, LanguageUsed, LimitsRequest, Object,
     Stage, number,
 };
 use crate::store::Priority;
@@ -104,7 +104,7 @@ pub struct TestRequest {
     #[serde(default)]
     pub group: Option<String>,
     /// What it is worth.
-    #[serde(default, deserialize_with = "number::points")]
+    #[serde(default, deserialize_with = "number::at_least_zero")]
     pub points: Option<f64>,
     /// The program's arguments.
     #[serde(default)]
@@ -121,7 +121,7 @@ pub struct GroupRequest {
     /// Its name, which tests refer to.
     pub id: String,
     /// What it is worth.
-    #[serde(default, deserialize_with = "number::points")]
+    #[serde(default, deserialize_with = "number::at_least_zero")]
     pub points: Option<f64>,
     /// How its tests make its score.
     #[serde(default)]
@@ -155,40 +155,6 @@ pub enum Stop {
     GroupFailure,
     /// Every test is run.
     Never,
-}
-
-/// A program that the submission talks to.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InteractorRequest {
-    /// A language's id or alias, optionally `id@version`.
-    pub language: String,
-    /// One file under the language's own source name. This or `files` is required.
-    #[serde(default)]
-    pub source: Option<String>,
-    /// How `source` is encoded.
-    #[serde(default)]
-    pub source_encoding: Encoding,
-    /// Files to put into `/box`.
-    #[serde(default)]
-    pub files: Vec<Object<InputFile>>,
-    /// The file that starts, if it is not clear.
-    #[serde(default)]
-    pub entry: Option<String>,
-    /// Added to the compiler's arguments.
-    #[serde(default)]
-    pub compiler_args: Vec<String>,
-    /// How it is called and how it answers.
-    pub protocol: CheckerProtocol,
-    /// Arguments after those of the protocol.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// Limits of each of its runs.
-    #[serde(default)]
-    pub limits: Option<Object<LimitsRequest>>,
-    /// Limits of its compile stage.
-    #[serde(default)]
-    pub compile_limits: Option<Object<LimitsRequest>>,
 }
 
 /// Who is told of a result.
@@ -273,6 +239,8 @@ impl Verdict {
 pub struct Submission {
     /// Its id.
     pub id: Uuid,
+    /// How soon it is to be judged.
+    pub priority: Priority,
     /// Where it stands.
     pub state: SubmissionState,
     /// What became of it; null until that is known.

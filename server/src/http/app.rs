@@ -1,21 +1,23 @@
 //! What every handler can reach.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use anyhow::Context;
 use brig_sandbox::policy::ProfileError;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::blob::BlobStore;
 use crate::cache::CompileCache;
 use crate::config::ServerConfig;
 use crate::health::Health;
+use crate::judge::{Judging, Parts};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
-use crate::run::{Catalog, Engine};
+use crate::run::{Catalog, CurrentCatalog, Engine};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{DataDir, Store};
 
@@ -36,10 +38,14 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Uploaded test data.
     pub blobs: BlobStore,
+    /// Names this life of the service.
+    pub(super) instance: String,
     pub(super) engine: Engine,
     pub(super) bodies: Arc<Semaphore>,
     pub(super) started: Instant,
-    catalog: RwLock<Arc<Catalog>>,
+    /// Judges submissions.
+    pub judging: Judging,
+    catalog: Arc<CurrentCatalog>,
     draining: AtomicBool,
 }
 
@@ -48,7 +54,7 @@ impl App {
     /// [`BlobStore::open`].
     pub fn new(config: ServerConfig, view: Option<OwnedFd>) -> anyhow::Result<Arc<Self>> {
         let settings = &config.config;
-        let catalog = Arc::new(Catalog::load(settings)?);
+        let catalog = Arc::new(CurrentCatalog::new(Catalog::load(settings)?));
         let pool = Pool::new(settings.queue_length);
         let metrics = Arc::new(Metrics::new(&config.degraded));
         let health = Arc::new(Health::default());
@@ -72,6 +78,18 @@ impl App {
             cache,
             settings,
         );
+        let judging = Judging::new(Parts {
+            engine: engine.clone(),
+            store: Arc::clone(&store),
+            blobs: blobs.clone(),
+            catalog: Arc::clone(&catalog),
+            metrics: Arc::clone(&metrics),
+            spool: data.spool(),
+            workers: settings.worker_count(),
+            config: settings.judging,
+            runs: settings.runs,
+            degraded: config.degraded.clone(),
+        });
         let units = settings.http.max_bodies_bytes.div_ceil(BODY_UNIT_BYTES);
         let units = usize::try_from(units)
             .unwrap_or(usize::MAX)
@@ -82,10 +100,12 @@ impl App {
             health,
             store,
             blobs,
+            instance: Uuid::now_v7().simple().to_string().split_off(20),
             engine,
             bodies: Arc::new(Semaphore::new(units)),
             started: Instant::now(),
-            catalog: RwLock::new(catalog),
+            judging,
+            catalog,
             draining: AtomicBool::new(false),
             config,
         }))
@@ -93,19 +113,20 @@ impl App {
 
     /// Languages and policies as they are now.
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+        self.catalog.get()
     }
 
     /// Reads the languages again; on an error the old ones stay.
     pub fn reload(&self) -> Result<(), ProfileError> {
-        let next = Arc::new(self.catalog().reload(&self.config.config)?);
-        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = next;
+        let next = self.catalog().reload(&self.config.config)?;
+        self.catalog.set(next);
         Ok(())
     }
 
     /// From now on no run is taken.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.judging.drain();
     }
 
     /// Whether runs are no longer taken.

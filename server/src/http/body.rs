@@ -27,7 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Json<T> {
     pub(super) parsed: Parsed<T>,
     pub(super) share: OwnedSemaphorePermit,
-    pub(super) bytes: usize,
+    /// The body as it came.
+    pub(super) raw: Bytes,
 }
 
 /// Reads the body of `request` as an object of type `T`.
@@ -35,22 +36,25 @@ pub(super) async fn read<T>(app: &App, request: Request) -> Result<Json<T>, Erro
 where
     T: DeserializeOwned + Send + 'static,
 {
+    let (raw, share) = read_raw(app, request).await?;
+    let text = raw.clone();
+    let parsed = offload(raw.len(), move || parse(&text)).await?;
+    Ok(Json { parsed, share, raw })
+}
+
+/// Reads the body of `request`, and takes its share of the memory for bodies.
+pub(super) async fn read_raw(
+    app: &App,
+    request: Request,
+) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
     let (head, body) = request.into_parts();
-    let share = match accept(app, &head.headers) {
-        Ok(share) => share,
+    match accept(app, &head.headers) {
+        Ok(share) => Ok((collect(app, body).await?, share)),
         Err(error) => {
             discard(body).await;
-            return Err(error);
+            Err(error)
         }
-    };
-    let bytes = collect(app, body).await?;
-    let len = bytes.len();
-    let parsed = offload(len, move || parse(&bytes)).await?;
-    Ok(Json {
-        parsed,
-        share,
-        bytes: len,
-    })
+    }
 }
 
 /// Decides by the head alone.

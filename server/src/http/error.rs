@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::parse::NotJson;
 use crate::api::{FieldError, Problem};
+use crate::judge::Untaken;
 use crate::run::Refused;
+use crate::store::StoreError;
 
 /// A request that is not answered as asked.
 #[derive(Debug)]
@@ -106,6 +108,19 @@ impl Error {
         }
     }
 
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
+    }
+
+    pub(super) fn too_many(detail: impl Into<String>, retry_after: Duration) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let error = Self::new(status, "too-many-requests", "Too many requests", detail);
+        Self {
+            retry_after: Some(retry_after),
+            ..error
+        }
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let error = Self::new(status, "unavailable", "Service unavailable", detail);
@@ -133,6 +148,36 @@ impl From<NotJson> for Error {
     }
 }
 
+impl From<Untaken> for Error {
+    fn from(untaken: Untaken) -> Self {
+        let detail = untaken.to_string();
+        match untaken {
+            Untaken::Full { retry_after } => Self::unavailable(detail, retry_after),
+            Untaken::OwnerFull { retry_after } => Self::too_many(detail, retry_after),
+            Untaken::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        /// Retention makes room, or the operator does.
+        const RETRY_AFTER: Duration = Duration::from_secs(5);
+        match error {
+            StoreError::BadCursor => Self::bad_request("the cursor is not one of this list"),
+            StoreError::Full => Self::unavailable("the store is full", RETRY_AFTER),
+            StoreError::Unavailable { cause } => {
+                tracing::error!("the store is not available: {cause}");
+                Self::unavailable("the store is not available", RETRY_AFTER)
+            }
+            StoreError::Corrupt { cause } => {
+                tracing::error!("the store is damaged: {cause}");
+                Self::internal()
+            }
+        }
+    }
+}
+
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         let (Refused::Full { retry_after } | Refused::TooLong { retry_after }) = refused;
@@ -140,22 +185,30 @@ impl From<Refused> for Error {
     }
 }
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        let problem = Problem {
+impl Error {
+    /// What its body says.
+    pub(super) fn problem(self) -> Problem {
+        Problem {
             kind: format!("urn:brig:problem:{}", self.kind),
             title: self.title.to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,
             errors: self.errors,
-        };
-        let mut response = (self.status, axum::Json(problem)).into_response();
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(mut self) -> Response {
+        let (status, retry_after) = (self.status, self.retry_after.take());
+        let problem = self.problem();
+        let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = retry_after {
             // The header counts whole seconds.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -4,11 +4,13 @@ mod app;
 mod body;
 mod catalog;
 mod error;
+mod events;
 mod middleware;
 mod ops;
 mod router;
 mod runs;
 mod server;
+mod submissions;
 
 pub use app::App;
 pub use router::router;

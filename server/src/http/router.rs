@@ -7,12 +7,22 @@ use axum::routing::{get, post};
 
 use super::app::App;
 use super::error::Error;
-use super::{catalog, middleware, ops, runs};
+use super::{catalog, events, middleware, ops, runs, submissions};
 
 /// The whole HTTP service.
 pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .route("/v1/runs", post(runs::create))
+        .route(
+            "/v1/submissions",
+            post(submissions::create).get(submissions::list),
+        )
+        .route("/v1/submissions/batch", post(submissions::batch))
+        .route(
+            "/v1/submissions/{id}",
+            get(submissions::show).delete(submissions::cancel),
+        )
+        .route("/v1/submissions/{id}/events", get(events::follow))
         .route("/v1/languages", get(catalog::languages))
         .route("/v1/languages/{id}", get(catalog::language))
         .route("/v1/policies", get(catalog::policies))

@@ -15,10 +15,10 @@ use super::body;
 use super::error::Error;
 use crate::api::{Encoding, RunRequest};
 use crate::offload::offload;
-use crate::run::{RunResult, answer, validate};
+use crate::run::{RunResult, Terms, answer, validate};
 
 /// How soon to come again when this instance is about to end: another one takes its place.
-const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(5);
 
 /// What can be said in the query.
 #[derive(Debug, Default, Deserialize)]
@@ -41,17 +41,19 @@ pub(super) async fn create(
             RETRY_AFTER_DRAIN,
         ));
     }
-    let body::Json {
-        parsed,
-        share,
-        bytes,
-    } = body::read::<RunRequest>(&app, request).await?;
+    let body::Json { parsed, share, raw } = body::read::<RunRequest>(&app, request).await?;
     let Some(request) = parsed.value else {
         return Err(Error::invalid(parsed.errors));
     };
     let (catalog, limits) = (app.catalog(), app.config.config.runs);
-    let prepared = offload(bytes, move || {
-        validate(request, None, &catalog, &limits, parsed.errors)
+    let prepared = offload(raw.len(), move || {
+        let terms = Terms {
+            owner: None,
+            catalog: &catalog,
+            config: &limits,
+            max_output_bytes: 0,
+        };
+        validate(request, &terms, parsed.errors)
     })
     .await;
     let prepared = prepared.map_err(Error::invalid)?;

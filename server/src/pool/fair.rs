@@ -10,15 +10,18 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The line of one class.
-pub(super) struct FairLine<T> {
+pub(crate) struct FairLine<T> {
     accounts: HashMap<Option<Uuid>, Account<T>>,
     len: usize,
+    comers: u64,
 }
 
 struct Account<T> {
     had: Duration,
     /// Breaks ties: who was served longest ago goes first.
     served: u64,
+    /// Breaks ties of those never served: who came first goes first.
+    came: u64,
     waiting: VecDeque<T>,
 }
 
@@ -31,25 +34,26 @@ impl<T> Default for FairLine<T> {
         Self {
             accounts: HashMap::new(),
             len: 0,
+            comers: 0,
         }
     }
 }
 
 impl<T> FairLine<T> {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Everybody in line, in no particular order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.accounts.values().flat_map(|account| &account.waiting)
     }
 
-    pub(super) fn push(&mut self, owner: Option<Uuid>, item: T) {
+    pub(crate) fn push(&mut self, owner: Option<Uuid>, item: T) {
         let level = self.level();
         let account = self.account(owner);
         if account.waiting.is_empty() {
@@ -60,29 +64,38 @@ impl<T> FairLine<T> {
     }
 
     /// Who is next.
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.pop_if(|_| true)
+    }
+
+    /// Takes one of `owner`'s out of the line, if it is still there.
+    pub(crate) fn remove(&mut self, owner: Option<Uuid>, is_it: impl Fn(&T) -> bool) -> bool {
+        let Some(account) = self.accounts.get_mut(&owner) else {
+            return false;
+        };
+        let before = account.waiting.len();
+        account.waiting.retain(|item| !is_it(item));
+        let removed = before - account.waiting.len();
+        self.len -= removed;
+        removed > 0
+    }
+
+    /// Who is next among the owners that `may` go.
+    pub(crate) fn pop_if(&mut self, may: impl Fn(Option<Uuid>) -> bool) -> Option<T> {
         let next = self.accounts.values().map(|a| a.served).max();
         let waiting = self
             .accounts
-            .values_mut()
-            .filter(|account| !account.waiting.is_empty());
-        let account = waiting.min_by_key(|account| (account.had, account.served))?;
+            .iter_mut()
+            .filter(|(owner, account)| !account.waiting.is_empty() && may(**owner));
+        let (_, account) =
+            waiting.min_by_key(|(_, account)| (account.had, account.served, account.came))?;
         account.served = next.unwrap_or_default() + 1;
         self.len -= 1;
         account.waiting.pop_front()
     }
 
-    /// Takes one of `owner`'s out of the line, if it is still there.
-    pub(super) fn remove(&mut self, owner: Option<Uuid>, is_it: impl Fn(&T) -> bool) {
-        if let Some(account) = self.accounts.get_mut(&owner) {
-            let before = account.waiting.len();
-            account.waiting.retain(|item| !is_it(item));
-            self.len -= before - account.waiting.len();
-        }
-    }
-
     /// Notes that `owner` was given `time`.
-    pub(super) fn charge(&mut self, owner: Option<Uuid>, time: Duration) {
+    pub(crate) fn charge(&mut self, owner: Option<Uuid>, time: Duration) {
         let level = self.level();
         let account = self.account(owner);
         if account.waiting.is_empty() {
@@ -92,7 +105,7 @@ impl<T> FairLine<T> {
     }
 
     /// Puts `spent` in the place of `expected`.
-    pub(super) fn correct(&mut self, owner: Option<Uuid>, expected: Duration, spent: Duration) {
+    pub(crate) fn correct(&mut self, owner: Option<Uuid>, expected: Duration, spent: Duration) {
         if let Some(account) = self.accounts.get_mut(&owner) {
             account.had = (account.had + spent).saturating_sub(expected);
         }
@@ -108,9 +121,12 @@ impl<T> FairLine<T> {
         if !self.accounts.contains_key(&owner) && self.accounts.len() >= ACCOUNTS_AT_MOST {
             self.accounts.retain(|_, a| !a.waiting.is_empty());
         }
+        self.comers += 1;
+        let came = self.comers;
         self.accounts.entry(owner).or_insert_with(|| Account {
             had: Duration::ZERO,
             served: 0,
+            came,
             waiting: VecDeque::new(),
         })
     }

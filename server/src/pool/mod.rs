@@ -8,7 +8,7 @@
 
 mod capture;
 mod channel;
-mod fair;
+pub(crate) mod fair;
 mod queue;
 mod session;
 mod worker;

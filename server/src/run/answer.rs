@@ -19,8 +19,8 @@ pub fn answer(result: RunResult, degraded: &[String], force: Option<Encoding>) -
         status: result.status,
         message: result.message,
         language: language_used(&result.language),
-        compile: result.compile.map(|s| stage(s, force)),
-        run: result.run.map(|s| stage(s, force)),
+        compile: result.compile.map(|s| show_stage(s, force)),
+        run: result.run.map(|s| show_stage(s, force)),
         output_files: result
             .output_files
             .into_iter()
@@ -31,7 +31,8 @@ pub fn answer(result: RunResult, degraded: &[String], force: Option<Encoding>) -
     }
 }
 
-fn language_used(language: &Language) -> LanguageUsed {
+/// The language as answers name it.
+pub(crate) fn language_used(language: &Language) -> LanguageUsed {
     let version = match language.availability() {
         Availability::Available { version } => Some(version),
         _ => None,
@@ -58,7 +59,8 @@ fn timings(result: &RunResult) -> Timings {
     }
 }
 
-fn stage(result: StageResult, force: Option<Encoding>) -> Stage {
+/// Shows one stage; with `force` its streams in that encoding.
+pub(crate) fn show_stage(result: StageResult, force: Option<Encoding>) -> Stage {
     let StageResult {
         limits,
         cached,
@@ -143,7 +145,11 @@ fn output_file((path, content): (String, Vec<u8>), force: Option<Encoding>) -> O
 
 /// UTF-8 where it is UTF-8, else base64. The cut that `truncated` says was made may have gone
 /// through the middle of a character; that does not make text binary.
-fn encode(bytes: Vec<u8>, truncated: bool, force: Option<Encoding>) -> (String, Encoding) {
+pub(crate) fn encode(
+    bytes: Vec<u8>,
+    truncated: bool,
+    force: Option<Encoding>,
+) -> (String, Encoding) {
     if force == Some(Encoding::Base64) {
         return (BASE64.encode(bytes), Encoding::Base64);
     }

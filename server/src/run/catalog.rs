@@ -1,7 +1,7 @@
 //! Languages and policies, as loaded together.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use brig_sandbox::policy::{self, Policy, ProfileError};
 
@@ -54,5 +54,26 @@ impl Catalog {
     /// Stands for a policy with all its rules.
     pub fn digest(&self, policy: &str) -> Option<PolicyDigest> {
         self.digests.get(policy).copied()
+    }
+}
+
+/// The catalogue that is in force now.
+#[derive(Debug)]
+pub struct CurrentCatalog(RwLock<Arc<Catalog>>);
+
+impl CurrentCatalog {
+    /// Begins with `catalog`.
+    pub fn new(catalog: Catalog) -> Self {
+        Self(RwLock::new(Arc::new(catalog)))
+    }
+
+    /// The catalogue as it is now.
+    pub fn get(&self) -> Arc<Catalog> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another in its place.
+    pub fn set(&self, next: Catalog) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
 }

@@ -16,6 +16,7 @@ use crate::api::RunStatus;
 use crate::cache::CompileCache;
 use crate::config::{Config, RunsConfig};
 use crate::health::Health;
+use crate::language::StagePlan;
 use crate::metrics::{Metrics, RunGuard};
 use crate::pool::{ExecuteError, Inputs, LeaseError, Pool, Reading, StageOutput, Turn};
 
@@ -207,6 +208,31 @@ impl Engine {
         Ok(verdict)
     }
 
+    /// Runs one stage of a submission, however long it waits for a worker. What the program writes is
+    /// read as `reading` says. Dropping the future cancels it.
+    pub(crate) async fn execute(
+        &self,
+        plan: &StagePlan,
+        collect: Option<Collect>,
+        inputs: Inputs,
+        turn: Turn,
+        reading: impl Fn() -> Reading,
+    ) -> Result<StageResult, Halt> {
+        let stage = Stage {
+            job: stage::job(plan, collect),
+            inputs,
+            turn,
+            queue_timeout: None,
+        };
+        let executed = stage.execute(&self.pool, reading).await?;
+        Ok(StageResult {
+            limits: plan.limits,
+            elapsed: executed.elapsed,
+            cached: false,
+            output: Some(self.observe(executed.result)?),
+        })
+    }
+
     /// Tells health how a stage went, and settles what its outcome is.
     pub(super) fn observe(
         &self,
@@ -225,7 +251,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn pool(&self) -> &Pool {
+    /// The workers.
+    pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -252,7 +279,7 @@ fn stdin(content: &[u8]) -> std::io::Result<Option<Arc<OwnedFd>>> {
 }
 
 /// What a client is told of a failure whose details are the operator's.
-fn public_cause(cause: &anyhow::Error) -> String {
+pub(crate) fn public_cause(cause: &anyhow::Error) -> String {
     match cause.downcast_ref::<ExecuteError>() {
         Some(ExecuteError::Fault(fault)) => format!("the sandbox failed at: {}", fault.step),
         Some(lost @ ExecuteError::WorkerLost { .. }) => lost.to_string(),

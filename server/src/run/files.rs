@@ -128,7 +128,7 @@ pub(super) fn misfit<'a>(
 }
 
 /// The files in an archive that a program filled.
-pub(super) fn unpack(archive: OwnedFd) -> io::Result<Vec<(String, Vec<u8>)>> {
+pub(crate) fn unpack(archive: OwnedFd) -> io::Result<Vec<(String, Vec<u8>)>> {
     let files = Reader::open(archive)?.files()?;
     Ok(files
         .into_iter()

@@ -27,11 +27,17 @@ use crate::language::Language;
 use crate::pool::StageOutput;
 
 pub use answer::answer;
-pub use catalog::Catalog;
+pub(crate) use answer::{encode, language_used, show_stage};
+pub use catalog::{Catalog, CurrentCatalog};
 pub use compile::{Compiled, Sources};
 pub use engine::{Engine, Refused};
+pub(crate) use engine::{Halt, public_cause};
+pub(crate) use files::unpack;
 pub use program::Program;
-pub use validate::{MAX_COMMAND_LINE_BYTES, validate};
+pub(crate) use stage::job as stage_job;
+pub(crate) use validate::decode;
+pub use validate::{MAX_COMMAND_LINE_BYTES, Terms, validate};
+pub(crate) use verdict::settle;
 pub use version::detect_versions;
 pub(crate) use words::describe;
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use brig_sandbox::limits::Limits;
 
 use super::files::{self, Artifacts, Misfit};
+use super::verdict::{self, Verdict};
 use super::words;
 use crate::language::{Language, Plan, StagePlan};
+use crate::pool::StageOutput;
 
 /// A program that can be run any number of times. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -71,6 +73,11 @@ impl Program {
         let main_class = self.main_class.clone();
         self.language
             .run_stage(&self.plan, main_class, args, limits)
+    }
+
+    /// What a stage of it means that ended like this under `limits`.
+    pub fn verdict(&self, output: &StageOutput, limits: &Limits) -> Verdict {
+        verdict::of_run(output, limits, &self.language)
     }
 
     /// What is unpacked into its `/box`.

@@ -26,7 +26,7 @@ pub(super) struct Executed {
 }
 
 /// The job for `plan`; id and inputs are set when it is executed.
-pub(super) fn job(plan: &StagePlan, collect: Option<Collect>) -> Job {
+pub(crate) fn job(plan: &StagePlan, collect: Option<Collect>) -> Job {
     Job {
         policy: plan.policy.clone(),
         argv: plan.argv.clone(),

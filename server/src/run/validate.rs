@@ -26,14 +26,55 @@ const MAX_OUTPUT_PATTERNS: usize = 64;
 /// The kernel takes no longer argument (`MAX_ARG_STRLEN`, execve(2)).
 const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;
 
-/// Checks `request` of `owner`'s. `errors` are those already found; where a part was wrong, the request lacks it.
+/// What a request may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Languages and policies.
+    pub catalog: &'a Catalog,
+    /// What it may bring.
+    pub config: &'a RunsConfig,
+    /// A program may be allowed to write this much, even if its language has a lower maximum: its
+    /// output is not kept.
+    pub max_output_bytes: u64,
+}
+
+impl Terms<'_> {
+    fn run_maxima(&self, language: &Language) -> Limits {
+        let maxima = language.run_maxima();
+        Limits {
+            output_bytes: maxima.output_bytes.max(self.max_output_bytes),
+            ..maxima
+        }
+    }
+
+    /// What `asked` makes of the limits `base`, for a program in `language`.
+    pub fn change_limits(
+        &self,
+        language: &Language,
+        base: &Limits,
+        asked: &LimitsRequest,
+        pointer: &str,
+        errors: &mut Vec<FieldError>,
+    ) -> Limits {
+        let maxima = self.run_maxima(language);
+        limits::effective(asked, base, &maxima, pointer, errors)
+    }
+}
+
+/// Checks `request`. `errors` are those already found; where a part was wrong, the request lacks it.
 pub fn validate(
     request: RunRequest,
-    owner: Owner,
-    catalog: &Catalog,
-    config: &RunsConfig,
+    terms: &Terms<'_>,
     errors: Vec<FieldError>,
 ) -> Result<Prepared, Vec<FieldError>> {
+    let Terms {
+        owner,
+        catalog,
+        config,
+        ..
+    } = *terms;
     let mut check = Check { errors };
     let language = check.language(&request.language, catalog);
     check.policy(request.policy.as_deref(), catalog);
@@ -41,7 +82,7 @@ pub fn validate(
     check.output_files(&request.output_files);
     let limits = language
         .as_deref()
-        .map(|language| check.limits(&request, language));
+        .map(|language| check.limits(&request, language, terms));
     check.presence(&request);
     let files = check.files(&request, config);
     let source = check.decode(request.source, request.source_encoding, "/source");
@@ -128,7 +169,12 @@ impl Check {
         }
     }
 
-    fn limits(&mut self, request: &RunRequest, language: &Language) -> (Limits, Limits) {
+    fn limits(
+        &mut self,
+        request: &RunRequest,
+        language: &Language,
+        terms: &Terms<'_>,
+    ) -> (Limits, Limits) {
         let none = LimitsRequest::default();
         let asked = request.compile_limits.as_deref().unwrap_or(&none);
         let (defaults, maxima) = (language.compile_defaults(), language.compile_maxima());
@@ -140,7 +186,7 @@ impl Check {
             &mut self.errors,
         );
         let asked = request.limits.as_deref().unwrap_or(&none);
-        let (defaults, maxima) = (language.run_defaults(), language.run_maxima());
+        let (defaults, maxima) = (language.run_defaults(), terms.run_maxima(language));
         let run = limits::effective(asked, &defaults, &maxima, "/limits", &mut self.errors);
         (compile, run)
     }
@@ -247,17 +293,7 @@ impl Check {
         encoding: Encoding,
         pointer: &str,
     ) -> Option<Vec<u8>> {
-        let text = text?;
-        match encoding {
-            Encoding::Utf8 => Some(text.into_bytes()),
-            Encoding::Base64 => match BASE64.decode(text) {
-                Ok(bytes) => Some(bytes),
-                Err(e) => {
-                    self.error(pointer, format!("is not base64: {e}"));
-                    None
-                }
-            },
-        }
+        decode(text?, encoding, pointer, &mut self.errors)
     }
 
     fn output_files(&mut self, patterns: &[String]) {
@@ -311,6 +347,25 @@ impl Check {
             let detail = format!("the files need {held} {what}, the limit is {limit}");
             return self.error("/files", detail);
         }
+    }
+}
+
+/// The bytes that `text` stands for; `None`, with an error at `pointer`, if it stands for none.
+pub(crate) fn decode(
+    text: String,
+    encoding: Encoding,
+    pointer: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Utf8 => Some(text.into_bytes()),
+        Encoding::Base64 => match BASE64.decode(text) {
+            Ok(bytes) => Some(bytes),
+            Err(e) => {
+                errors.push(FieldError::new(pointer, format!("is not base64: {e}")));
+                None
+            }
+        },
     }
 }
 

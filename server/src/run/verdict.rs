@@ -19,7 +19,7 @@ pub struct Verdict {
 
 /// A program can write more than it may and exit before it is stopped; whether it does is a matter
 /// of scheduling, which must not decide what becomes of it.
-pub(super) fn settle(output: &mut StageOutput) {
+pub(crate) fn settle(output: &mut StageOutput) {
     let ended_by_itself = matches!(output.report.outcome, Outcome::Exited | Outcome::Signaled);
     if ended_by_itself && (output.stdout.over_limit || output.stderr.over_limit) {
         output.report.outcome = Outcome::OutputLimit;

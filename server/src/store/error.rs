@@ -34,7 +34,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// [`StoreError::Unavailable`] because of `cause`.
-    pub(super) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let cause = Arc::from(cause.into());
         Self::Unavailable { cause }
     }

@@ -128,8 +128,20 @@ impl Service {
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let url = format!("http://{}{path}", self.address);
-        let mut answer = agent().get(&url).call().ok()?;
+        self.try_get(path, &[])
+    }
+
+    /// With these headers.
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        self.try_get(path, headers).expect("an answer")
+    }
+
+    fn try_get(&self, path: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
+        let mut request = agent().get(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.call().ok()?;
         Some((
             answer.status().as_u16(),
             answer.body_mut().read_to_string().ok()?,
@@ -138,12 +150,53 @@ impl Service {
 
     /// `POST /v1/runs`; `None` if no answer comes.
     pub(crate) fn try_run(&self, request: &Value) -> Option<(u16, Value)> {
-        let url = format!("http://{}/v1/runs", self.address);
-        let mut answer = agent().post(&url).send_json(request).ok()?;
+        self.try_post("/v1/runs", request)
+    }
+
+    /// `None` if no answer comes.
+    pub(crate) fn try_post(&self, path: &str, request: &Value) -> Option<(u16, Value)> {
+        self.try_post_with(path, request, &[])
+    }
+
+    pub(crate) fn post(&self, path: &str, request: &Value) -> (u16, Value) {
+        self.try_post(path, request).expect("an answer")
+    }
+
+    /// With these headers.
+    pub(crate) fn post_with(
+        &self,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> (u16, Value) {
+        let answer = self.try_post_with(path, body, headers);
+        answer.expect("an answer")
+    }
+
+    fn try_post_with(
+        &self,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Option<(u16, Value)> {
+        let mut request = agent().post(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.send_json(body).ok()?;
         Some((
             answer.status().as_u16(),
             answer.body_mut().read_json().ok()?,
         ))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> (u16, Value) {
+        let url = format!("http://{}{path}", self.address);
+        let mut answer = agent().delete(&url).call().unwrap();
+        (
+            answer.status().as_u16(),
+            answer.body_mut().read_json().unwrap(),
+        )
     }
 
     /// As `try_run`, for a run that must be answered with 200.
@@ -301,4 +354,8 @@ pub(crate) fn request(mode: &str) -> Value {
             "processes": 16, "output_bytes": 65536,
         },
     })
+}
+
+pub(crate) fn kill_9(pid: u32) {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
 }

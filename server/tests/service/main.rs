@@ -5,3 +5,4 @@ mod harness;
 mod hygiene;
 mod processes;
 mod runs;
+mod submissions;

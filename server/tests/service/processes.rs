@@ -6,13 +6,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use super::harness::{Service, eventually, groups_of, proc_status, python, request};
+use super::harness::{Service, eventually, groups_of, kill_9, proc_status, python, request};
 
 const NO_CAPABILITIES: &str = "0000000000000000";
-
-fn kill_9(pid: u32) {
-    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
-}
 
 #[test]
 fn server_and_workers_have_no_rights() {

@@ -204,6 +204,11 @@ impl Ended<'_> {
     }
 }
 
+/// A checker that could not even be started, and why.
+pub fn failed(why: &str) -> Judged {
+    Judged::judge_error(format!("the checker failed: {why}"))
+}
+
 /// A number of points as a part of `max_points`; why it is none, if so.
 fn score(text: &str, max_points: f64) -> Result<f64, String> {
     /// Points are printed with so many digits that a whole may come out a little larger.

@@ -1,0 +1,121 @@
+//! `GET /v1/submissions/{id}/events`: what happens to a submission, as it happens (server-sent events).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream::{self, Stream};
+use serde_json::Value;
+
+use super::app::App;
+use super::error::Error;
+use super::submissions::{Id, known, unknown};
+use crate::judge::{Event, Followed, Live};
+use crate::store::Whose;
+
+/// A comment is sent after this long without an event, so that nobody between takes the connection
+/// for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Begins the ids of events that are told of a stored result.
+const STORED: &str = "stored";
+
+/// Tells what happens from the beginning, or from behind the event that `Last-Event-ID` names.
+pub(super) async fn follow(
+    State(app): State<Arc<App>>,
+    id: Id,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let id = known(id)?;
+    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok());
+    let events = match app.judging.follow(Whose::Anyone, id).await? {
+        Followed::Unknown => return Err(unknown()),
+        Followed::Live(live) => {
+            // Of another life of the service no event is known: all is told anew.
+            let from = after(last, &app.instance);
+            live_events(live, app.instance.clone(), from).left_stream()
+        }
+        Followed::Ended(document) => {
+            let events = told(&document);
+            let from = after(last, STORED);
+            let numbered = events.into_iter().enumerate().skip(from);
+            let shown = numbered.map(|(number, event)| Ok(shown(STORED, number, &event)));
+            stream::iter(shown.collect::<Vec<_>>()).right_stream()
+        }
+    };
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Ok(Sse::new(events).keep_alive(keep_alive).into_response())
+}
+
+/// The number of the first event to tell.
+fn after(last: Option<&str>, instance: &str) -> usize {
+    let number = last.and_then(|last| last.strip_prefix(instance)?.strip_prefix('-'));
+    let number = number.and_then(|number| number.parse::<usize>().ok());
+    number.map_or(0, |number| number.saturating_add(1))
+}
+
+fn live_events(
+    live: Arc<Live>,
+    instance: String,
+    from: usize,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    let batches = stream::unfold((live, from), |(live, from)| async move {
+        let events = live.events(from).await;
+        if events.is_empty() {
+            return None;
+        }
+        let next = from + events.len();
+        Some(((from, events), (live, next)))
+    });
+    batches.flat_map(move |(from, events)| {
+        let numbered = events.iter().zip(from..);
+        let shown = numbered.map(|(event, number)| Ok(shown(&instance, number, event)));
+        stream::iter(shown.collect::<Vec<_>>())
+    })
+}
+
+fn shown(instance: &str, number: usize, event: &Event) -> sse::Event {
+    sse::Event::default()
+        .id(format!("{instance}-{number}"))
+        .event(event.name)
+        .data(&*event.data)
+}
+
+/// What would have been told of a submission while it was judged.
+fn told(document: &[u8]) -> Vec<Event> {
+    let fields: Value = serde_json::from_slice(document).unwrap_or_default();
+    let event = |name, data: &Value| Event {
+        name,
+        data: data.to_string().into(),
+    };
+    let mut events = Vec::new();
+    if fields["compile"].is_object() {
+        events.push(event("compile", &fields["compile"]));
+    }
+    let tests = fields["tests"].as_array().into_iter().flatten();
+    events.extend(tests.map(|test| event("test", test)));
+    events.push(Event {
+        name: "finished",
+        data: String::from_utf8_lossy(document).as_ref().into(),
+    });
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_goes_on_behind_the_last_event() {
+        assert_eq!(after(None, "a1"), 0);
+        assert_eq!(after(Some("a1-4"), "a1"), 5);
+        assert_eq!(after(Some("b2-4"), "a1"), 0);
+        for odd in ["", "a1", "a1-", "a1-x", "a1--1"] {
+            assert_eq!(after(Some(odd), "a1"), 0, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! `/v1/submissions`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::app::App;
+use super::body;
+use super::error::Error;
+use super::runs::RETRY_AFTER_DRAIN;
+use crate::api::parse::{Parsed, parse};
+use crate::api::{BatchRequest, FieldError, Problem, SubmissionRequest, SubmissionState};
+use crate::blob::PinError;
+use crate::judge::task::Data;
+use crate::judge::{Cancelled, New, Taken};
+use crate::offload::offload;
+use crate::store::{Idempotency, ListQuery, Owner, StoredState, Whose};
+
+/// The longest that a request waits for a result.
+const MAX_WAIT: Duration = Duration::from_mins(1);
+/// The longest idempotency key.
+const MAX_KEY_BYTES: usize = 255;
+/// Submissions of a page of a list.
+const PAGE: std::ops::RangeInclusive<u32> = 1..=100;
+/// The same without `limit`.
+const USUAL_PAGE: u32 = 20;
+
+/// What can be said in the query of `POST`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Waiting {
+    /// Whether to answer with the result.
+    #[serde(default)]
+    wait: bool,
+}
+
+/// What can be said in the query of `GET`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Listing {
+    state: Option<Listed>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Where the submissions of a list stand.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Listed {
+    /// They have no result.
+    Queued,
+    Finished,
+    Cancelled,
+}
+
+/// A submission that was just accepted.
+#[derive(Serialize)]
+struct Accepted {
+    id: Uuid,
+    state: SubmissionState,
+}
+
+/// A submission of a batch.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item {
+    Accepted {
+        status: u16,
+        id: Uuid,
+        state: SubmissionState,
+    },
+    Refused {
+        status: u16,
+        error: Problem,
+    },
+}
+
+pub(super) type Id = Result<Path<Uuid>, PathRejection>;
+
+/// Takes a submission.
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    query: Result<Query<Waiting>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Error> {
+    let Query(query) =
+        query.map_err(|_| Error::bad_request("the query's `wait` must be `true` or `false`"))?;
+    let wait = wait(&query, request.headers());
+    let key = idempotency_key(request.headers())?;
+    let owner = None;
+    let body::Json { parsed, share, raw } = receive::<SubmissionRequest>(&app, request).await?;
+    let task = checked(&app, owner, parsed, raw.to_vec(), key).await?;
+    let taken = app.judging.accept(owner, None, vec![task]).await?;
+    drop((share, raw));
+    let id = match taken.first() {
+        Some(Taken::Accepted(id)) => *id,
+        _ => return Err(reused_key()),
+    };
+    tracing::debug!(submission = %id, "submission accepted");
+    let location = [(LOCATION, format!("/v1/submissions/{id}"))];
+    if let Some(wait) = wait {
+        let document = app.judging.wait(Whose::Anyone, id, wait).await?;
+        if let Some(document) = document.filter(|document| is_over(document)) {
+            let json = [(CONTENT_TYPE, "application/json")];
+            return Ok((StatusCode::OK, location, json, document).into_response());
+        }
+    }
+    let accepted = axum::Json(Accepted {
+        id,
+        state: SubmissionState::Queued,
+    });
+    Ok((StatusCode::ACCEPTED, location, accepted).into_response())
+}
+
+/// Takes several submissions, each for itself.
+pub(super) async fn batch(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Error> {
+    let key = idempotency_key(request.headers())?;
+    let owner = None;
+    let (raw, share) = body::read_raw(&app, request).await?;
+    refuse_when_draining(&app)?;
+    let batch: BatchRequest = serde_json::from_slice(&raw).map_err(|error| {
+        if error.is_data() {
+            Error::invalid(vec![FieldError::new("/submissions", error.to_string())])
+        } else {
+            Error::bad_request(format!("the body is not JSON: {error}"))
+        }
+    })?;
+    let max = app.judging.config().max_batch;
+    let count = batch.submissions.len();
+    if count == 0 || count > max {
+        let detail = format!("{count} submissions; there must be 1 to {max}");
+        return Err(Error::invalid(vec![FieldError::new(
+            "/submissions",
+            detail,
+        )]));
+    }
+    let mut items: Vec<Option<Item>> = Vec::with_capacity(count);
+    let mut tasks = Vec::with_capacity(count);
+    for (index, submission) in batch.submissions.iter().enumerate() {
+        let text = submission.get().as_bytes().to_vec();
+        let key = key.as_ref().map(|key| format!("{key}/{index}"));
+        let one = match parse::<SubmissionRequest>(&text) {
+            Ok(parsed) => checked(&app, owner, parsed, text, key).await,
+            Err(error) => Err(error.into()),
+        };
+        match one {
+            Ok(task) => {
+                tasks.push(task);
+                items.push(None);
+            }
+            Err(error) => items.push(Some(refused(error))),
+        }
+    }
+    let mut taken = app.judging.accept(owner, None, tasks).await?.into_iter();
+    drop(share);
+    let items = items.into_iter().map(|item| {
+        item.unwrap_or_else(|| match taken.next() {
+            Some(Taken::Accepted(id)) => Item::Accepted {
+                status: StatusCode::ACCEPTED.as_u16(),
+                id,
+                state: SubmissionState::Queued,
+            },
+            _ => refused(reused_key()),
+        })
+    });
+    let answer = BTreeMap::from([("submissions", items.collect::<Vec<_>>())]);
+    Ok(axum::Json(answer).into_response())
+}
+
+/// Shows a submission as it stands.
+pub(super) async fn show(State(app): State<Arc<App>>, id: Id) -> Result<Response, Error> {
+    let id = known(id)?;
+    let document = app.judging.show(Whose::Anyone, id).await?;
+    let document = document.ok_or_else(unknown)?;
+    Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
+}
+
+/// Cancels a submission; what runs of it is dead when this answers.
+pub(super) async fn cancel(State(app): State<Arc<App>>, id: Id) -> Result<Response, Error> {
+    let id = known(id)?;
+    match app.judging.cancel(Whose::Anyone, id).await? {
+        Cancelled::Now(document) => {
+            Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
+        }
+        Cancelled::TooLate => Err(Error::conflict("the submission has its result already")),
+        Cancelled::Unknown => Err(unknown()),
+    }
+}
+
+/// Lists submissions, newest first, without their tests.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    query: Result<Query<Listing>, QueryRejection>,
+) -> Result<Response, Error> {
+    let Query(query) = query.map_err(|_| {
+        Error::bad_request(
+            "the query's `state` must be `queued` (no result yet), `finished` or `cancelled`, and `limit` a number",
+        )
+    })?;
+    let limit = query.limit.unwrap_or(USUAL_PAGE);
+    if !PAGE.contains(&limit) {
+        let (least, most) = (PAGE.start(), PAGE.end());
+        let detail = format!("the query's `limit` must be {least} to {most}");
+        return Err(Error::bad_request(detail));
+    }
+    let page = app.judging.list(ListQuery {
+        whose: Whose::Anyone,
+        state: query.state.map(|state| match state {
+            Listed::Queued => StoredState::Queued,
+            Listed::Finished => StoredState::Finished,
+            Listed::Cancelled => StoredState::Cancelled,
+        }),
+        cursor: query.cursor,
+        limit,
+    });
+    let page = page.await?;
+    let mut submissions = Vec::with_capacity(page.items.len());
+    for item in page.items {
+        let shown = match item.state {
+            StoredState::Queued => app.judging.show(Whose::Anyone, item.id).await?,
+            _ => None,
+        };
+        submissions.push(summary(&shown.unwrap_or(item.document)));
+    }
+    let next = page.next;
+    Ok(axum::Json(List { submissions, next }).into_response())
+}
+
+/// A page of a list.
+#[derive(Serialize)]
+struct List {
+    submissions: Vec<Fields>,
+    next: Option<String>,
+}
+
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// A submission without what is long.
+fn summary(document: &[u8]) -> Fields {
+    let mut fields: Fields = serde_json::from_slice(document).unwrap_or_default();
+    fields.retain(|name, _| !matches!(name.as_str(), "tests" | "compile"));
+    fields
+}
+
+async fn receive<T>(app: &App, request: Request) -> Result<body::Json<T>, Error>
+where
+    T: serde::de::DeserializeOwned + Send + 'static,
+{
+    let read = body::read::<T>(app, request).await?;
+    refuse_when_draining(app)?;
+    Ok(read)
+}
+
+fn refuse_when_draining(app: &App) -> Result<(), Error> {
+    if app.is_draining() {
+        let detail = "the service is draining";
+        return Err(Error::unavailable(detail, RETRY_AFTER_DRAIN));
+    }
+    Ok(())
+}
+
+/// A submission that can be accepted.
+async fn checked(
+    app: &Arc<App>,
+    owner: Owner,
+    parsed: Parsed<SubmissionRequest>,
+    request: Vec<u8>,
+    key: Option<String>,
+) -> Result<New, Error> {
+    let Some(value) = parsed.value else {
+        return Err(Error::invalid(parsed.errors));
+    };
+    let judging = app.judging.clone();
+    let check = move || judging.check(owner, value, parsed.errors);
+    let task = offload(request.len(), check)
+        .await
+        .map_err(Error::invalid)?;
+    let pin = app.blobs.pin(owner, task.blobs()).await;
+    match pin {
+        Ok(_) => {}
+        Err(PinError::Store(error)) => return Err(error.into()),
+        Err(PinError::Missing(missing)) => {
+            let gone = |data: &Data| matches!(data, Data::Blob(hash) if missing.contains(hash));
+            let mut errors = Vec::new();
+            for (index, test) in task.tests.iter().enumerate() {
+                for (name, data) in [("stdin", &test.stdin), ("expected_output", &test.expected)] {
+                    if gone(data) {
+                        let pointer = format!("/tests/{index}/{name}_blob");
+                        errors.push(FieldError::new(
+                            pointer,
+                            "there is no such blob; upload it first",
+                        ));
+                    }
+                }
+            }
+            return Err(Error::invalid(errors));
+        }
+    }
+    let idempotency = key.map(|key| Idempotency {
+        key,
+        body_sha256: Sha256::digest(&request).into(),
+    });
+    Ok(New {
+        request,
+        task,
+        idempotency,
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok();
+    let key = key.filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
+    let wrong = || {
+        let detail =
+            format!("Idempotency-Key must be 1 to {MAX_KEY_BYTES} printable ASCII characters");
+        Error::bad_request(detail)
+    };
+    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
+}
+
+/// How long to wait for the result: `?wait=true`, or `Prefer: wait=SECONDS` (RFC 7240).
+fn wait(query: &Waiting, headers: &HeaderMap) -> Option<Duration> {
+    if query.wait {
+        return Some(MAX_WAIT);
+    }
+    let preferences = headers.get_all("prefer").iter();
+    let preferences = preferences.filter_map(|value| value.to_str().ok());
+    let mut each = preferences.flat_map(|value| value.split([',', ';']));
+    let seconds = each.find_map(|one| {
+        let (name, value) = one.split_once('=')?;
+        let wanted = name.trim().eq_ignore_ascii_case("wait");
+        wanted.then(|| value.trim().trim_matches('"').parse().ok())?
+    });
+    seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_WAIT))
+}
+
+fn is_over(document: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Stands {
+        state: SubmissionState,
+    }
+    let stands = serde_json::from_slice::<Stands>(document);
+    stands.is_ok_and(|s| {
+        matches!(
+            s.state,
+            SubmissionState::Finished | SubmissionState::Cancelled
+        )
+    })
+}
+
+fn refused(error: Error) -> Item {
+    let error = error.problem();
+    Item::Refused {
+        status: error.status,
+        error,
+    }
+}
+
+fn reused_key() -> Error {
+    Error::conflict("this Idempotency-Key came before with another body")
+}
+
+pub(super) fn known(id: Id) -> Result<Uuid, Error> {
+    id.map(|Path(id)| id).map_err(|_| unknown())
+}
+
+pub(super) fn unknown() -> Error {
+    Error::not_found("there is no such submission")
+}

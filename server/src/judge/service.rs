@@ -1,0 +1,677 @@
+//! The judging service: takes submissions, judges them in their turn, and knows how they stand.
+//!
+//! What is promised is in the store: a submission is there before it is acknowledged, and has its
+//! result exactly once. Everything here may be lost at any moment; what had no result by then is
+//! judged again from its beginning.
+
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::board::Board;
+use super::config::JudgingConfig;
+use super::document::{self, metadata};
+use super::drive::{self, Means, Stopped};
+use super::interactive::Pairs;
+use super::live::Live;
+use super::task::Task;
+use super::validate::{Bounds, validate};
+use super::waiting::{NoRoom, Waiting};
+use crate::api::parse::parse;
+use crate::api::{FieldError, Submission, SubmissionRequest, Verdict};
+use crate::blob::BlobStore;
+use crate::config::RunsConfig;
+use crate::metrics::Metrics;
+use crate::run::{CurrentCatalog, Engine, Terms};
+use crate::store::{
+    Accepted, Final, Finished, Idempotency, ListQuery, NewDelivery, NewSubmission, Owner, Page,
+    Pending, Store, StoreError, Stored, StoredState, Whose,
+};
+
+/// Submissions that have ended and are still remembered here, for those who follow them.
+const REMEMBERED: usize = 256;
+/// A result that cannot be stored is tried again after this long.
+const STORE_AGAIN: Duration = Duration::from_millis(500);
+/// Bounds of what a refused caller is told to wait.
+const RETRY_AFTER: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_mins(10);
+
+/// The judging service. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Judging(Arc<Inner>);
+
+/// What the service is made of.
+pub struct Parts {
+    /// Runs programs.
+    pub engine: Engine,
+    /// Keeps submissions.
+    pub store: Arc<dyn Store>,
+    /// Keeps test data.
+    pub blobs: BlobStore,
+    /// Languages and policies.
+    pub catalog: Arc<CurrentCatalog>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where outputs wait for a checker.
+    pub spool: std::path::PathBuf,
+    /// How many workers there are to be.
+    pub workers: NonZeroU32,
+    /// Its configuration.
+    pub config: JudgingConfig,
+    /// What programs may bring.
+    pub runs: RunsConfig,
+    /// Layers that this host does not enforce.
+    pub degraded: Vec<String>,
+}
+
+struct Inner {
+    parts: Parts,
+    means: Means,
+    state: Mutex<State>,
+    /// Somebody waits, or there is room again.
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Waiting,
+    lives: HashMap<Uuid, Arc<Live>>,
+    /// Those in `lives` that have ended, oldest first.
+    ended: VecDeque<Uuid>,
+    /// What judging one takes, from start to end.
+    mean: Option<Duration>,
+    draining: bool,
+}
+
+/// A submission that was checked.
+#[derive(Debug)]
+pub struct New {
+    /// As it came.
+    pub request: Vec<u8>,
+    /// What it asks for.
+    pub task: Task,
+    /// What makes a repetition known as one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What became of a new submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is, or was before, accepted under this id.
+    Accepted(Uuid),
+    /// Its idempotency key belongs to another one.
+    Conflict,
+}
+
+/// Why submissions were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Untaken {
+    /// Too many wait.
+    #[error("the queue of submissions is full")]
+    Full {
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// Too many of the same key wait.
+    #[error("this key has as many submissions without a result as it may")]
+    OwnerFull {
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The store did not take them.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What became of a wish to cancel.
+#[derive(Debug)]
+pub enum Cancelled {
+    /// It is cancelled; the submission as it is shown.
+    Now(Vec<u8>),
+    /// It had its result already.
+    TooLate,
+    /// There is no such submission.
+    Unknown,
+}
+
+impl Judging {
+    /// A service that judges nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        let means = Means {
+            engine: parts.engine.clone(),
+            blobs: parts.blobs.clone(),
+            spool: parts.spool.clone(),
+            kept_bytes: parts.config.kept_output_bytes,
+            pairs: Arc::new(Pairs::default()),
+            side_by_side: usize::try_from(parts.workers.get()).unwrap_or(usize::MAX),
+        };
+        Self(Arc::new(Inner {
+            parts,
+            means,
+            state: Mutex::default(),
+            wake: Notify::new(),
+        }))
+    }
+
+    /// Takes up what an earlier life of the service left without a result. To be called once, before
+    /// anything is accepted.
+    pub async fn resume(&self) -> Result<usize, StoreError> {
+        let pending = self.0.parts.store.pending().await?;
+        let count = pending.len();
+        let mut state = self.0.lock();
+        for pending in pending {
+            state.waiting.count_in(pending.owner, 1);
+            state.waiting.push(pending);
+        }
+        drop(state);
+        self.0.wake.notify_one();
+        Ok(count)
+    }
+
+    /// Judges what waits, for ever.
+    pub async fn keep_judging(&self) {
+        loop {
+            while let Some(pending) = self.next() {
+                let this = self.clone();
+                tokio::spawn(async move { this.judge(pending).await });
+            }
+            self.0.wake.notified().await;
+        }
+    }
+
+    /// From now on none is begun; what waits is judged after the next start.
+    pub fn drain(&self) {
+        self.0.lock().draining = true;
+    }
+
+    fn next(&self) -> Option<Pending> {
+        let parts = &self.0.parts;
+        let workers = usize::try_from(parts.workers.get()).unwrap_or(usize::MAX);
+        let limit = match parts.config.active {
+            0 => workers.saturating_mul(2),
+            active => active,
+        };
+        let mut state = self.0.lock();
+        if state.draining {
+            return None;
+        }
+        let next = state.waiting.next(limit)?;
+        let live = || Arc::new(Live::new(next.id, next.owner));
+        state.lives.entry(next.id).or_insert_with(live);
+        Some(next)
+    }
+
+    /// Checks a request of `owner`'s. What is wrong is in the errors.
+    pub fn check(
+        &self,
+        owner: Owner,
+        request: SubmissionRequest,
+        errors: Vec<FieldError>,
+    ) -> Result<Task, Vec<FieldError>> {
+        let parts = &self.0.parts;
+        let catalog = parts.catalog.get();
+        let terms = Terms {
+            owner,
+            catalog: &catalog,
+            config: &parts.runs,
+            max_output_bytes: parts.config.max_output_bytes,
+        };
+        let bounds = Bounds {
+            max_tests: parts.config.max_tests,
+            max_groups: parts.config.max_groups,
+            workers: parts.workers,
+        };
+        validate(request, &terms, bounds, errors)
+    }
+
+    /// Takes submissions, all or none; they are safe when this resolves.
+    pub async fn accept(
+        &self,
+        owner: Owner,
+        max_of_owner: Option<NonZeroU32>,
+        batch: Vec<New>,
+    ) -> Result<Vec<Taken>, Untaken> {
+        let count = batch.len();
+        self.reserve(owner, max_of_owner, count)?;
+        let this = self.clone();
+        // Goes on if the caller goes away: what the store has taken must also be judged.
+        let accepting = tokio::spawn(async move { this.store_all(owner, batch).await });
+        accepting
+            .await
+            .map_err(|error| Untaken::Store(StoreError::unavailable(error)))?
+    }
+
+    fn reserve(
+        &self,
+        owner: Owner,
+        max_of_owner: Option<NonZeroU32>,
+        count: usize,
+    ) -> Result<(), Untaken> {
+        let max = self.0.parts.config.max_queued;
+        let max_of_owner = max_of_owner.map(|n| usize::try_from(n.get()).unwrap_or(usize::MAX));
+        let mut state = self.0.lock();
+        let reserved = state.waiting.reserve(owner, count, max, max_of_owner);
+        reserved.map_err(|full| {
+            let retry_after = state.retry_after(self.0.parts.workers);
+            match full {
+                NoRoom::All => Untaken::Full { retry_after },
+                NoRoom::Owner => Untaken::OwnerFull { retry_after },
+            }
+        })
+    }
+
+    async fn store_all(&self, owner: Owner, batch: Vec<New>) -> Result<Vec<Taken>, Untaken> {
+        let parts = &self.0.parts;
+        let count = batch.len();
+        let batch: Vec<_> = batch.into_iter().map(|new| self.row(owner, new)).collect();
+        let pending: Vec<_> = batch.iter().map(pending).collect();
+        let accepted = match parts.store.accept(batch).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.0.lock().waiting.release(owner, count);
+                return Err(error.into());
+            }
+        };
+        let mut state = self.0.lock();
+        let mut taken = Vec::with_capacity(count);
+        for (pending, accepted) in pending.into_iter().zip(accepted) {
+            taken.push(match accepted {
+                Accepted::New => {
+                    let id = pending.id;
+                    state.waiting.push(pending);
+                    Taken::Accepted(id)
+                }
+                Accepted::Same(earlier) => {
+                    state.waiting.release(owner, 1);
+                    Taken::Accepted(earlier)
+                }
+                Accepted::Conflict => {
+                    state.waiting.release(owner, 1);
+                    Taken::Conflict
+                }
+            });
+        }
+        drop(state);
+        self.0.wake.notify_one();
+        Ok(taken)
+    }
+
+    fn row(&self, owner: Owner, new: New) -> NewSubmission {
+        let id = Uuid::now_v7();
+        let created_at = OffsetDateTime::now_utc();
+        let document = self.document(id, &new.task, metadata(&new.request), created_at);
+        NewSubmission {
+            id,
+            owner,
+            priority: new.task.priority,
+            // Nothing of it can fail to be JSON.
+            document: serde_json::to_vec(&document).unwrap_or_default(),
+            request: new.request,
+            idempotency: new.idempotency,
+            created_at,
+        }
+    }
+
+    fn document(
+        &self,
+        id: Uuid,
+        task: &Task,
+        metadata: Option<Box<RawValue>>,
+        created_at: OffsetDateTime,
+    ) -> Submission {
+        document::queued(id, task, metadata, &self.0.parts.degraded, created_at)
+    }
+
+    /// Judges one that is next.
+    async fn judge(&self, pending: Pending) {
+        let begun = Instant::now();
+        let live = self.live(&pending);
+        match self.prepared(&pending).await {
+            Ok(Some((task, document))) => {
+                live.begin(document);
+                let work = self.0.means.judge(&live, pending.owner, &task);
+                let result = tokio::select! {
+                    result = work => result,
+                    () = live.cancelled() => Err(cancelled()),
+                };
+                self.conclude(&live, &pending, result, &task).await;
+            }
+            // It had its result after all.
+            Ok(None) => {}
+            Err(stopped) => {
+                self.give_up(&pending, &stopped).await;
+            }
+        }
+        let mut state = self.0.lock();
+        state.waiting.ended(&pending);
+        state.note_time(begun.elapsed());
+        state.remember_ended(pending.id);
+        drop(state);
+        self.0.wake.notify_one();
+    }
+
+    /// The submission as it was accepted; `None` if there is nothing to be judged any more.
+    async fn prepared(
+        &self,
+        pending: &Pending,
+    ) -> Result<Option<(Arc<Task>, Submission)>, Stopped> {
+        let store = &self.0.parts.store;
+        let read = async {
+            let request = store.request(pending.id).await?;
+            let stored = store.submission(Whose::Anyone, pending.id).await?;
+            Ok::<_, StoreError>(request.zip(stored))
+        };
+        let found = read.await.map_err(|error| Stopped {
+            verdict: Verdict::InternalError,
+            message: format!("the submission cannot be read: {error}"),
+        })?;
+        let Some((request, stored)) = found else {
+            return Ok(None);
+        };
+        let unusable = |why: String| Stopped {
+            verdict: Verdict::InternalError,
+            message: format!("the submission cannot be judged any more: {why}"),
+        };
+        let parsed = parse::<SubmissionRequest>(&request).map_err(|e| unusable(e.to_string()))?;
+        let listed = |errors: &[FieldError]| {
+            let all = errors
+                .iter()
+                .map(|e| format!("{}: {}", e.pointer, e.detail));
+            all.collect::<Vec<_>>().join("; ")
+        };
+        let value = parsed
+            .value
+            .ok_or_else(|| unusable(listed(&parsed.errors)))?;
+        let task = self.check(pending.owner, value, parsed.errors);
+        let task = task.map_err(|errors| unusable(listed(&errors)))?;
+        let metadata = metadata(&request);
+        let mut document = self.document(pending.id, &task, metadata, stored.created_at);
+        document.started_at = Some(OffsetDateTime::now_utc());
+        Ok(Some((Arc::new(task), document)))
+    }
+
+    /// Stores the result of one that was begun, and tells everybody.
+    async fn conclude(
+        &self,
+        live: &Live,
+        pending: &Pending,
+        result: Result<Board, Stopped>,
+        task: &Task,
+    ) {
+        let mut verdict = Verdict::InternalError;
+        let document = live.conclude(|document| {
+            drive::conclude(document, result, task);
+            verdict = document.verdict.unwrap_or(verdict);
+        });
+        let document = document.and_then(|document| serde_json::to_vec(&document).ok());
+        let document = document.unwrap_or_default();
+        let delivery = task.callback.clone();
+        self.finish(pending, verdict, document.clone(), delivery)
+            .await;
+        live.end(&document);
+    }
+
+    /// Stores the result of one that was not begun, and tells everybody who waits.
+    async fn give_up(&self, pending: &Pending, stopped: &Stopped) -> Vec<u8> {
+        let stored = loop {
+            match self
+                .0
+                .parts
+                .store
+                .submission(Whose::Anyone, pending.id)
+                .await
+            {
+                Ok(stored) => break stored,
+                Err(error) => self.patience(pending.id, &error).await,
+            }
+        };
+        let before = stored.map(|stored| stored.document).unwrap_or_default();
+        let document = document::given_up(&before, stopped.verdict, &stopped.message);
+        self.finish(pending, stopped.verdict, document.clone(), None)
+            .await;
+        if let Some(live) = self.0.lock().lives.get(&pending.id) {
+            live.end(&document);
+        }
+        document
+    }
+
+    /// Stores a result, however long that takes: without it all would be judged again.
+    async fn finish(
+        &self,
+        pending: &Pending,
+        verdict: Verdict,
+        document: Vec<u8>,
+        delivery: Option<NewDelivery>,
+    ) {
+        let done = Finished {
+            id: pending.id,
+            state: match verdict {
+                Verdict::Cancelled => Final::Cancelled,
+                _ => Final::Finished,
+            },
+            verdict: verdict.as_str().to_owned(),
+            document,
+            at: OffsetDateTime::now_utc(),
+            delivery,
+        };
+        loop {
+            match self.0.parts.store.finish(done.clone()).await {
+                Ok(new) => {
+                    if new {
+                        self.0
+                            .parts
+                            .metrics
+                            .judging
+                            .finished(pending.priority, verdict);
+                    }
+                    tracing::info!(submission = %pending.id, verdict = verdict.as_str(), "submission finished");
+                    return;
+                }
+                Err(error) => self.patience(pending.id, &error).await,
+            }
+        }
+    }
+
+    async fn patience(&self, id: Uuid, error: &StoreError) {
+        tracing::error!(submission = %id, "the store fails, and is tried again: {error}");
+        tokio::time::sleep(STORE_AGAIN).await;
+    }
+
+    fn live(&self, pending: &Pending) -> Arc<Live> {
+        let live = || Arc::new(Live::new(pending.id, pending.owner));
+        let mut state = self.0.lock();
+        Arc::clone(state.lives.entry(pending.id).or_insert_with(live))
+    }
+
+    /// Cancels a submission that `whose` may see. Resolves when it has ended.
+    pub async fn cancel(&self, whose: Whose, id: Uuid) -> Result<Cancelled, StoreError> {
+        let Some(stored) = self.0.parts.store.submission(whose, id).await? else {
+            return Ok(Cancelled::Unknown);
+        };
+        if stored.state != StoredState::Queued {
+            return Ok(Cancelled::TooLate);
+        }
+        let pending = self.pending_of(&stored);
+        let (waits, live) = {
+            let mut state = self.0.lock();
+            let waits = pending.as_ref().is_some_and(|p| state.waiting.remove(p));
+            (waits, state.lives.get(&id).cloned())
+        };
+        if let Some(pending) = pending.filter(|_| waits) {
+            let document = self.give_up(&pending, &cancelled()).await;
+            let mut state = self.0.lock();
+            state.waiting.release(pending.owner, 1);
+            state.remember_ended(id);
+            return Ok(Cancelled::Now(document));
+        }
+        if let Some(live) = live {
+            live.cancel();
+            live.ended().await;
+        }
+        let stored = self.0.parts.store.submission(whose, id).await?;
+        Ok(match stored {
+            Some(stored) if stored.state == StoredState::Cancelled => {
+                Cancelled::Now(stored.document)
+            }
+            _ => Cancelled::TooLate,
+        })
+    }
+
+    /// What is in the line of a stored submission, whichever line that is.
+    fn pending_of(&self, stored: &Stored) -> Option<Pending> {
+        let priority = document::priority(&stored.document)?;
+        Some(Pending {
+            id: stored.id,
+            owner: stored.owner,
+            priority,
+            bytes: 0,
+        })
+    }
+
+    /// A submission as it stands, as JSON.
+    pub async fn show(&self, whose: Whose, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+        let live = self.0.lock().lives.get(&id).cloned();
+        let live = live.filter(|live| sees(whose, live.owner()));
+        if let Some(document) = live.and_then(|live| live.document()) {
+            return Ok(Some(document));
+        }
+        let stored = self.0.parts.store.submission(whose, id).await?;
+        Ok(stored.map(|stored| stored.document))
+    }
+
+    /// Somebody to watch a submission with: [`Followed::Live`] until a while after its end.
+    pub async fn follow(&self, whose: Whose, id: Uuid) -> Result<Followed, StoreError> {
+        if let Some(live) = self.0.lock().lives.get(&id).cloned() {
+            return Ok(if sees(whose, live.owner()) {
+                Followed::Live(live)
+            } else {
+                Followed::Unknown
+            });
+        }
+        let Some(stored) = self.0.parts.store.submission(whose, id).await? else {
+            return Ok(Followed::Unknown);
+        };
+        if stored.state != StoredState::Queued {
+            return Ok(Followed::Ended(stored.document));
+        }
+        let live = {
+            let mut state = self.0.lock();
+            let live = || Arc::new(Live::new(id, stored.owner));
+            Arc::clone(state.lives.entry(id).or_insert_with(live))
+        };
+        // It may have ended between the two looks, with nobody to tell.
+        let now = self.0.parts.store.submission(whose, id).await?;
+        match now {
+            Some(stored) if stored.state != StoredState::Queued => {
+                live.end_late(&stored.document);
+                self.0.lock().remember_ended(id);
+                Ok(Followed::Ended(stored.document))
+            }
+            _ => Ok(Followed::Live(live)),
+        }
+    }
+
+    /// Waits for the result of a submission, at most this long; gives it as it stands then.
+    pub async fn wait(
+        &self,
+        whose: Whose,
+        id: Uuid,
+        at_most: Duration,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Followed::Live(live) = self.follow(whose, id).await? {
+            let _ = tokio::time::timeout(at_most, live.ended()).await;
+        }
+        self.show(whose, id).await
+    }
+
+    /// Submissions, newest first, as they were stored last.
+    pub async fn list(&self, query: ListQuery) -> Result<Page, StoreError> {
+        self.0.parts.store.list(query).await
+    }
+
+    /// What tests and batches may have.
+    pub fn config(&self) -> &JudgingConfig {
+        &self.0.parts.config
+    }
+
+    /// Submissions that wait, and that are judged.
+    pub fn stats(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        let active = state.waiting.active();
+        (state.waiting.unfinished().saturating_sub(active), active)
+    }
+}
+
+/// How a submission can be watched.
+pub enum Followed {
+    /// It waits, is judged, or has just ended.
+    Live(Arc<Live>),
+    /// It has ended; it as JSON.
+    Ended(Vec<u8>),
+    /// There is none.
+    Unknown,
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note_time(&mut self, spent: Duration) {
+        self.mean = Some(match self.mean {
+            Some(mean) => (mean * 7 + spent) / 8,
+            None => spent,
+        });
+    }
+
+    /// When about half of those that wait now will have been judged.
+    fn retry_after(&self, workers: NonZeroU32) -> Duration {
+        let waiting = u32::try_from(self.waiting.unfinished()).unwrap_or(u32::MAX);
+        let mean = self.mean.unwrap_or(*RETRY_AFTER.start());
+        let wait = mean.saturating_mul(waiting / 2) / workers.get();
+        wait.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end())
+    }
+
+    fn remember_ended(&mut self, id: Uuid) {
+        if !self.lives.contains_key(&id) {
+            return;
+        }
+        self.ended.push_back(id);
+        while self.ended.len() > REMEMBERED {
+            if let Some(oldest) = self.ended.pop_front() {
+                self.lives.remove(&oldest);
+            }
+        }
+    }
+}
+
+fn cancelled() -> Stopped {
+    Stopped {
+        verdict: Verdict::Cancelled,
+        message: "cancelled".to_owned(),
+    }
+}
+
+fn pending(new: &NewSubmission) -> Pending {
+    Pending {
+        id: new.id,
+        owner: new.owner,
+        priority: new.priority,
+        bytes: new.request.len() as u64,
+    }
+}
+
+fn sees(whose: Whose, owner: Owner) -> bool {
+    match whose {
+        Whose::Anyone => true,
+        Whose::Of(whose) => whose == owner,
+    }
+}

@@ -1,0 +1,289 @@
+//! Submissions from the request to the result, with real programs.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::harness::{Service, eventually, kill_9};
+
+/// Adds two numbers; does something else where the first is 7 or 8.
+const ADD: &str = "import sys\na, b = map(int, sys.stdin.read().split())\n\
+    if a == 7: b += 1\nif a == 8: sys.exit(3)\nprint(a + b)\n";
+
+fn add(numbers: &[(u32, u32)]) -> Value {
+    let tests: Vec<_> = numbers
+        .iter()
+        .map(|(a, b)| json!({"stdin": format!("{a} {b}"), "expected_output": format!("{}\n", a + b)}))
+        .collect();
+    json!({"language": "python", "source": ADD, "tests": tests})
+}
+
+fn verdicts(submission: &Value) -> Vec<&str> {
+    let tests = submission["tests"].as_array().unwrap();
+    tests
+        .iter()
+        .map(|t| t["verdict"].as_str().unwrap())
+        .collect()
+}
+
+fn judged(service: &Service, request: &Value) -> Value {
+    let (status, answer) = service.post("/v1/submissions?wait=true", request);
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+fn show(service: &Service, id: &str) -> Value {
+    let (_, text) = service.get(&format!("/v1/submissions/{id}")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn tests_are_judged_and_the_first_failure_decides() {
+    let service = Service::settled(&[]);
+    let good = judged(&service, &add(&[(1, 2), (3, 4)]));
+    assert_eq!(good["verdict"], "accepted", "{good}");
+    assert_eq!(good["score"], 2.0);
+    let numbers = [(1, 2), (7, 1), (8, 1), (2, 2)];
+    let bad = judged(&service, &add(&numbers));
+    assert_eq!(bad["verdict"], "wrong_answer");
+    assert_eq!(
+        verdicts(&bad),
+        ["accepted", "wrong_answer", "skipped", "skipped"]
+    );
+    let message = bad["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("test 2: line 1") && message.contains('8'),
+        "{message}"
+    );
+    let mut all = add(&numbers);
+    all["stop"] = json!("never");
+    all["metadata"] = json!({"n": 1});
+    let all = judged(&service, &all);
+    assert_eq!(
+        verdicts(&all),
+        ["accepted", "wrong_answer", "runtime_error", "accepted"]
+    );
+    assert_eq!(
+        (&all["score"], &all["metadata"]["n"]),
+        (&json!(2.0), &json!(1))
+    );
+}
+
+#[test]
+fn groups_score_and_wait_for_each_other() {
+    let service = Service::settled(&[]);
+    let mut request = add(&[(1, 1), (2, 2), (7, 7), (3, 3)]);
+    for (index, group) in ["sample", "small", "big", "small"].iter().enumerate() {
+        request["tests"][index]["group"] = json!(group);
+    }
+    request["groups"] = json!([
+        {"id": "sample", "points": 0},
+        {"id": "small", "points": 40, "scoring": "min", "depends_on": ["sample"]},
+        {"id": "big", "points": 60, "scoring": "all", "depends_on": ["small"]},
+    ]);
+    request["stop"] = json!("group_failure");
+    let answer = judged(&service, &request);
+    assert_eq!(
+        (&answer["score"], &answer["max_score"]),
+        (&json!(40.0), &json!(100.0))
+    );
+    let groups: Vec<_> = (0..3)
+        .map(|g| answer["groups"][g]["verdict"].as_str().unwrap())
+        .collect();
+    assert_eq!(groups, ["accepted", "accepted", "wrong_answer"]);
+}
+
+#[test]
+fn a_checker_program_decides_and_its_crash_is_not_the_contestants() {
+    let service = Service::settled(&[]);
+    let mut request = add(&[(1, 2), (7, 2)]);
+    let checker = "import sys\nout = int(open(sys.argv[2]).read())\nans = int(open(sys.argv[3]).read())\n\
+        print('off by', out - ans, file=sys.stderr)\nsys.exit(0 if abs(out - ans) <= 1 else 1)\n";
+    request["checker"] =
+        json!({"type": "program", "protocol": "testlib", "language": "python", "source": checker});
+    let answer = judged(&service, &request);
+    assert_eq!(answer["verdict"], "accepted", "{answer}");
+    request["checker"]["source"] = json!("import os\nos.abort()\n");
+    let answer = judged(&service, &request);
+    assert_eq!(answer["verdict"], "judge_error", "{answer}");
+    request["checker"]["source"] = json!("while True: pass\n");
+    request["checker"]["limits"] = json!({"cpu_time_ms": 200});
+    assert_eq!(judged(&service, &request)["verdict"], "judge_error");
+}
+
+#[test]
+fn an_interactor_decides() {
+    let service = Service::settled(&["--workers", "2"]);
+    let interactor = "import sys\nprint(41, flush=True)\nanswer = input()\n\
+        sys.exit(0 if answer == '42' else 1)\n";
+    let mut request = json!({
+        "language": "python", "source": "print(int(input()) + 1, flush=True)",
+        "tests": [{"stdin": ""}, {"stdin": ""}],
+        "interactor": {"language": "python", "source": interactor, "protocol": "testlib"},
+    });
+    let answer = judged(&service, &request);
+    assert_eq!(answer["verdict"], "accepted", "{answer}");
+    let transcript = &answer["tests"][0]["transcript"]["head"];
+    assert_eq!(
+        transcript[0],
+        json!({"by": "interactor", "text": "41\n", "encoding": "utf-8"})
+    );
+    request["source"] = json!("input()\ninput()\n");
+    let answer = judged(&service, &request);
+    assert_eq!(answer["verdict"], "time_limit_exceeded");
+    assert!(
+        answer["message"].as_str().unwrap().contains("deadlock"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_running_submission_dies_when_it_is_cancelled() {
+    let service = Service::settled(&[]);
+    let mut request = add(&[(1, 2)]);
+    request["source"] = json!("import time\ntime.sleep(50)\n");
+    request["limits"] = json!({"wall_time_ms": 60_000});
+    let (status, accepted) = service.post("/v1/submissions", &request);
+    assert_eq!(status, 202);
+    let id = accepted["id"].as_str().unwrap();
+    eventually("it runs", || service.metric("brig_running") > 0.5);
+    let begun = Instant::now();
+    let path = format!("/v1/submissions/{id}");
+    let (status, answer) = service.delete(&path);
+    assert_eq!(
+        (status, &answer["state"]),
+        (200, &json!("cancelled")),
+        "{answer}"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(verdicts(&answer), ["cancelled"]);
+    eventually("nothing runs", || service.metric("brig_running") < 0.5);
+    assert_eq!(service.delete(&path).0, 409);
+    assert_eq!(show(&service, id)["verdict"], "cancelled");
+}
+
+#[test]
+fn a_repeated_request_is_the_same_submission() {
+    let service = Service::settled(&[]);
+    let with_key =
+        |body: &Value| service.post_with("/v1/submissions", body, &[("idempotency-key", "k")]);
+    let (_, first) = with_key(&add(&[(1, 2)]));
+    let (status, second) = with_key(&add(&[(1, 2)]));
+    assert_eq!((status, &second["id"]), (202, &first["id"]));
+    assert_eq!(with_key(&add(&[(1, 3)])).0, 409);
+}
+
+#[test]
+fn a_batch_answers_for_each() {
+    let service = Service::settled(&[]);
+    let batch = json!({"submissions": [add(&[(1, 2)]), {"language": "nonsense"}, add(&[(7, 2)])]});
+    let (status, answer) = service.post("/v1/submissions/batch", &batch);
+    assert_eq!(status, 200, "{answer}");
+    let statuses: Vec<_> = (0..3)
+        .map(|n| answer["submissions"][n]["status"].clone())
+        .collect();
+    assert_eq!(statuses, [202, 422, 202]);
+    let id = answer["submissions"][2]["id"].as_str().unwrap();
+    eventually("it is judged", || {
+        show(&service, id)["verdict"] == "wrong_answer"
+    });
+    let (_, page) = service.get("/v1/submissions?limit=1").unwrap();
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(page["submissions"][0]["id"], id);
+    let next = page["next"].as_str().unwrap();
+    let (_, page) = service
+        .get(&format!("/v1/submissions?limit=1&cursor={next}"))
+        .unwrap();
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(page["submissions"].as_array().unwrap().len(), 1);
+    assert!(page["next"].is_null());
+}
+
+#[test]
+fn bad_fields_are_named() {
+    let service = Service::settled(&[]);
+    let bad = json!({
+        "language": "python", "source": "",
+        "tests": [
+            {"id": "a", "stdin": "x", "stdin_blob": "sha256:00"},
+            {"id": "a", "expected_output": "", "group": "none", "limits": {"cpu_time_ms": 999_999_999}},
+        ],
+        "groups": [{"id": "g", "depends_on": ["g"]}],
+        "checker": {"type": "float", "source": "x"},
+    });
+    let (status, answer) = service.post("/v1/submissions", &bad);
+    assert_eq!(status, 422);
+    let errors = answer["errors"].as_array().unwrap();
+    let pointers: Vec<_> = errors
+        .iter()
+        .map(|e| e["pointer"].as_str().unwrap())
+        .collect();
+    for expected in [
+        "/tests/0/stdin_blob",
+        "/tests/1/id",
+        "/tests/1/group",
+        "/tests/1/limits/cpu_time_ms",
+        "/groups/0/depends_on",
+        "/groups/0",
+        "/checker/source",
+    ] {
+        assert!(pointers.contains(&expected), "{expected}: {answer:#}");
+    }
+}
+
+#[test]
+fn what_was_accepted_is_judged_after_any_death() {
+    let service = Service::settled(&["--workers", "2"]);
+    let ids: Vec<String> = (0..30)
+        .map(|n| {
+            if n % 10 == 5 {
+                kill_9(service.children("brig-server")[0]);
+            } else if n % 10 == 9 {
+                kill_9(service.children("brig-worker")[0]);
+            }
+            let mut answer = None;
+            eventually("it is accepted", || {
+                answer = service.try_post("/v1/submissions", &add(&[(1, n), (7, n)]));
+                answer.as_ref().is_some_and(|(status, _)| *status == 202)
+            });
+            answer.unwrap().1["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    for id in ids {
+        eventually("it has its result", || {
+            let shown = service.get(&format!("/v1/submissions/{id}"));
+            let shown = shown.map(|(_, text)| serde_json::from_str::<Value>(&text).unwrap());
+            shown.is_some_and(|s| s["state"] == "finished" && s["verdict"] == "wrong_answer")
+        });
+    }
+    service.signal(Signal::SIGTERM);
+}
+
+#[test]
+fn events_are_told_and_told_again_from_where_they_broke_off() {
+    let service = Service::settled(&[]);
+    let (_, accepted) = service.post("/v1/submissions", &add(&[(1, 2), (7, 2)]));
+    let path = format!(
+        "/v1/submissions/{}/events",
+        accepted["id"].as_str().unwrap()
+    );
+    let (_, text) = service.get(&path).unwrap();
+    let names: Vec<_> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("event: "))
+        .collect();
+    assert_eq!(names.first(), Some(&"state"), "{text}");
+    assert_eq!(names.last(), Some(&"finished"), "{text}");
+    assert_eq!(names.iter().filter(|n| **n == "test").count(), 2, "{text}");
+    let ids: Vec<_> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("id: "))
+        .collect();
+    let (_, rest) = service.get_with(&path, &[("last-event-id", ids[ids.len() - 2])]);
+    let rest: Vec<_> = rest
+        .lines()
+        .filter_map(|l| l.strip_prefix("event: "))
+        .collect();
+    assert_eq!(rest, ["finished"]);
+}
