@@ -14,6 +14,7 @@ use brig_sandbox::identity::DEFAULT_UID_BASE;
 use brig_sandbox::policy::{ProfileError, parse_toml};
 use serde::{Deserialize, Serialize};
 
+use crate::auth::AuthConfig;
 use crate::blob::BlobsConfig;
 use crate::cache::CompileCacheConfig;
 use crate::judge::JudgingConfig;
@@ -59,6 +60,10 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub allow_degraded: Vec<String>,
+    /// Serve on an address that is not loopback although there is no API key: whoever reaches it can
+    /// run programs
+    #[arg(long, env = "BRIG_INSECURE_NO_KEYS")]
+    pub insecure_no_keys: bool,
     /// Form of the log on stderr [default: text]
     #[arg(long, value_name = "FORMAT", env = "BRIG_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -102,6 +107,8 @@ pub struct Config {
     pub judging: JudgingConfig,
     /// The log.
     pub log: LogConfig,
+    /// Who may use the service.
+    pub auth: AuthConfig,
 }
 
 /// Connections and requests.
@@ -179,6 +186,7 @@ impl Default for Config {
             blobs: BlobsConfig::default(),
             judging: JudgingConfig::default(),
             log: LogConfig::default(),
+            auth: AuthConfig::default(),
         }
     }
 }
@@ -249,6 +257,7 @@ impl ServeArgs {
         config
             .allow_degraded
             .extend(self.allow_degraded.iter().cloned());
+        config.auth.insecure_no_keys |= self.insecure_no_keys;
         config.log.format = self.log_format.unwrap_or(config.log.format);
         config.check()?;
         Ok(config)

@@ -6,6 +6,7 @@
 //! protocol of workers.
 
 pub mod api;
+pub mod auth;
 pub mod blob;
 pub mod cache;
 pub mod config;

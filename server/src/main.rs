@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use brig_server::auth::cli::KeysArgs;
 use brig_server::config::ServeArgs;
-use brig_server::{server_process, supervisor};
+use brig_server::{auth, server_process, supervisor};
 use clap::{Parser, Subcommand};
 
 const ABOUT: &str = "Runs untrusted programs over HTTP, contained and fully accounted";
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// Start the service: supervisor, server and workers
     Serve(ServeArgs),
+    /// Make, list and revoke API keys
+    Keys(KeysArgs),
 }
 
 fn main() -> ExitCode {
@@ -29,10 +32,11 @@ fn main() -> ExitCode {
     if let Some(code) = server_process::main() {
         return exit(code);
     }
-    let Cli {
-        command: Command::Serve(args),
-    } = Cli::parse();
-    match supervisor::run(&args) {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => supervisor::run(&args),
+        Command::Keys(args) => auth::cli::run(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("brig: {error:#}");

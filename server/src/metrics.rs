@@ -34,6 +34,9 @@ pub struct Metrics {
     violations: IntCounterVec,
     http: IntCounterVec,
     http_time: HistogramVec,
+    auth: IntCounterVec,
+    key_requests: IntCounterVec,
+    insecure: IntGauge,
     queue_depth: IntGauge,
     running: IntGauge,
     warm: IntGauge,
@@ -155,6 +158,20 @@ impl Metrics {
                 TIME_BUCKETS,
                 &["route"],
             ),
+            auth: make.counters(
+                "brig_auth_total",
+                "Requests by result of authentication: ok, or why they were turned away",
+                &["result"],
+            ),
+            key_requests: make.counters(
+                "brig_key_requests_total",
+                "Requests let in, by id of their key; none: without a key",
+                &["key"],
+            ),
+            insecure: make.gauge(
+                "brig_insecure_no_keys",
+                "1 while whoever reaches the service can use it without a key",
+            ),
             queue_depth: make.gauge("brig_queue_depth", "Runs waiting for a worker"),
             running: make.gauge("brig_running", "Stages running"),
             warm: make.gauge("brig_warm_sandboxes", "Sandboxes prepared and waiting"),
@@ -175,6 +192,22 @@ impl Metrics {
         self.http_time
             .with_label_values(&[route])
             .observe(time.as_secs_f64());
+    }
+
+    /// A request was let in, with the key that is called `label`.
+    pub fn admitted(&self, label: &str) {
+        self.auth.with_label_values(&["ok"]).inc();
+        self.key_requests.with_label_values(&[label]).inc();
+    }
+
+    /// A request was turned away for `reason`.
+    pub fn denied(&self, reason: &str) {
+        self.auth.with_label_values(&[reason]).inc();
+    }
+
+    /// Whether whoever reaches the service can use it.
+    pub fn insecure(&self, insecure: bool) {
+        self.insecure.set(i64::from(insecure));
     }
 
     /// Everything, in Prometheus' text format.

@@ -1,9 +1,9 @@
 //! The server process: what runs beside the HTTP service, and what ends it.
 //!
 //! Tasks: one per connection (`http::server`), one per worker channel (`pool::worker`), and here
-//! one that takes workers from the supervisor, one that keeps readiness proved, one that looks at
-//! the languages' tools, one for signals. SIGTERM, SIGINT and the end of the supervisor drain; a
-//! second signal ends the drain; SIGHUP reads the languages again.
+//! one that takes workers from the supervisor, one that keeps readiness proved, one that keeps the
+//! keys fresh, one that looks at the languages' tools, one for signals. SIGTERM, SIGINT and the end
+//! of the supervisor drain; a second signal ends the drain; SIGHUP reads the languages again.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::language::{Availability, Language};
 use crate::logging;
 use crate::pool::{AsyncChannel, Pool};
 use crate::run::detect_versions;
+use crate::server_process::Refused;
 use crate::store::Purged;
 
 /// How often the store is purged.
@@ -41,11 +42,8 @@ pub async fn serve(
     listener: std::net::TcpListener,
 ) -> anyhow::Result<()> {
     logging::start(&config.config.log)?;
-    let listen = config.config.listen;
-    if !listen.ip().is_loopback() {
-        tracing::warn!(%listen, "everybody who reaches this address can run programs");
-    }
     let app = App::new(config, view)?;
+    app.keys.start().await.context(Refused)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener).context("taking over the listening socket")?;
     let control = AsyncChannel::new(control).context("the supervisor's channel")?;
@@ -79,6 +77,8 @@ pub async fn serve(
     let blobs = app.blobs.clone();
     background.spawn(async move { blobs.keep_swept().await });
     background.spawn(purge(Arc::clone(&app)));
+    let keys = Arc::clone(&app.keys);
+    background.spawn(async move { keys.keep_fresh().await });
     let (health, pool) = (Arc::clone(&app.health), app.pool.clone());
     background.spawn(async move { health.keep_proving(&pool).await });
 

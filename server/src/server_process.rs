@@ -22,6 +22,14 @@ use crate::store::DataDir;
 /// First argument of a process that is to be the server.
 pub const SERVER_COMMAND: &str = "__server";
 
+/// The exit code of a server that would fail again if it were started again as it was.
+pub const EXIT_REFUSED: i32 = 3;
+
+/// The context of errors that would come again if the server were started again as it was.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the server does not start")]
+pub struct Refused;
+
 /// If this process was started to be the server, is it and returns its exit code.
 pub fn main() -> Option<i32> {
     let mut args = std::env::args().skip(1);
@@ -42,7 +50,8 @@ pub fn main() -> Option<i32> {
         Ok(()) => Some(0),
         Err(error) => {
             eprintln!("brig server: {error:#}");
-            Some(1)
+            let refused = error.downcast_ref::<Refused>().is_some();
+            Some(if refused { EXIT_REFUSED } else { 1 })
         }
     }
 }

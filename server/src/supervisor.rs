@@ -5,7 +5,8 @@
 //! starts one server and N workers: processes that execute this same binary, each as a user of its
 //! own when Brig was started as root. It hands the server one end of every worker's socket. Then
 //! it only waits (poll on pidfds and signals): a worker that ends is started anew and announced to
-//! the server; a server that ends takes all workers with it, and everything is started anew; SIGTERM
+//! the server; a server that ends takes all workers with it, and everything is started anew, unless it
+//! said that this would not help ([`EXIT_REFUSED`]); SIGTERM
 //! or SIGINT is passed to the server, which drains, and then all ends. SIGHUP is passed on.
 //!
 //! It reads no request and parses nothing that comes from outside; it has a single thread. Should it
@@ -43,12 +44,13 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Gid, Uid, dup2_stdin, setgroups, setresgid, setresuid};
 
 use crate::config::{Config, Host, Layer, ServeArgs, ServerConfig};
 use crate::language::Registry;
 use crate::run::Catalog;
-use crate::server_process::SERVER_COMMAND;
+use crate::server_process::{EXIT_REFUSED, SERVER_COMMAND};
 use crate::store::{DataDir, Held};
 
 /// What a restart of a child needs, and nothing else (capabilities(7)).
@@ -420,11 +422,13 @@ impl Supervisor {
 
     /// `true`: that is the end of the service.
     fn on_server_end(&mut self) -> anyhow::Result<bool> {
-        if let Some(server) = self.server.take() {
-            let _ = reap_pidfd(server.pidfd.as_fd());
-        }
+        let pidfd = self.server.take().map(|server| server.pidfd);
+        let status = pidfd.map(|fd| waitid(Id::PIDFd(fd.as_fd()), WaitPidFlag::WEXITED));
         if self.ending.is_some() {
             return Ok(true);
+        }
+        if let Some(Ok(WaitStatus::Exited(_, EXIT_REFUSED))) = status {
+            bail!("the server cannot work like this; why, it said above");
         }
         eprintln!("brig: the server has ended; it and the workers are started anew");
         self.kill_all();

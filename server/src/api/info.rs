@@ -19,12 +19,23 @@ pub struct Info {
     pub layers: Vec<Layer>,
     /// Layers that are not enforced, as the operator allowed.
     pub degraded: Vec<String>,
+    /// Who may use it.
+    pub auth: AuthInfo,
     /// The workers.
     pub workers: WorkersInfo,
     /// The queue.
     pub queue: QueueInfo,
     /// Bounds of a request.
     pub limits: RequestLimits,
+}
+
+/// Who may use the service.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AuthInfo {
+    /// Whether a request needs a key.
+    pub key_required: bool,
+    /// Whether whoever reaches the service can use it without a key, as its operator allowed.
+    pub insecure_no_keys: bool,
 }
 
 /// The workers' state.

@@ -1,5 +1,6 @@
 //! The HTTP API's types as they appear on the wire, and nothing else.
 
+mod blob;
 mod catalog;
 mod checker;
 mod info;
@@ -11,9 +12,10 @@ mod problem;
 mod run;
 mod submission;
 
+pub use blob::BlobEntry;
 pub use catalog::{LanguageEntry, PolicyEntry};
 pub use checker::{CheckerKind, CheckerProtocol, CheckerRequest};
-pub use info::{Info, QueueInfo, RequestLimits, WorkersInfo};
+pub use info::{AuthInfo, Info, QueueInfo, RequestLimits, WorkersInfo};
 pub use interactor::InteractorRequest;
 pub use object::Object;
 pub use problem::{FieldError, Problem};

@@ -170,6 +170,7 @@ mod tests {
         }))
     }
 
+    #[allow(clippy::unnecessary_wraps)] // an owner is an `Option`
     fn key() -> Owner {
         Some(Uuid::now_v7())
     }

@@ -10,6 +10,7 @@ use brig_sandbox::policy::ProfileError;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::auth::{Intruders, KeyRing, Open};
 use crate::blob::BlobStore;
 use crate::cache::CompileCache;
 use crate::config::ServerConfig;
@@ -40,6 +41,9 @@ pub struct App {
     pub blobs: BlobStore,
     /// Names this life of the service.
     pub(super) instance: String,
+    /// Who may use the service.
+    pub keys: Arc<KeyRing>,
+    pub(super) intruders: Intruders,
     pub(super) engine: Engine,
     pub(super) bodies: Arc<Semaphore>,
     pub(super) started: Instant,
@@ -90,6 +94,9 @@ impl App {
             runs: settings.runs,
             degraded: config.degraded.clone(),
         });
+        let open = Open::on(settings.listen, settings.auth);
+        let origins = settings.http.cors_origins.clone();
+        let keys = KeyRing::new(Arc::new(Arc::clone(&store)), open, origins);
         let units = settings.http.max_bodies_bytes.div_ceil(BODY_UNIT_BYTES);
         let units = usize::try_from(units)
             .unwrap_or(usize::MAX)
@@ -101,6 +108,8 @@ impl App {
             store,
             blobs,
             instance: Uuid::now_v7().simple().to_string().split_off(20),
+            keys: Arc::new(keys),
+            intruders: Intruders::default(),
             engine,
             bodies: Arc::new(Semaphore::new(units)),
             started: Instant::now(),
@@ -139,6 +148,8 @@ impl App {
         if self.is_draining() {
             return Some("the service is draining".to_owned());
         }
-        self.health.problem(&self.pool)
+        self.keys
+            .problem()
+            .or_else(|| self.health.problem(&self.pool))
     }
 }

@@ -108,7 +108,8 @@ async fn collect(app: &App, body: Body) -> Result<Bytes, Error> {
     }
 }
 
-async fn discard(mut body: Body) {
+/// Reads what nobody wants to know.
+pub(super) async fn discard(mut body: Body) {
     let read = async {
         let mut left = DISCARD_BYTES;
         while let Some(Ok(frame)) = body.frame().await {

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::parse::NotJson;
 use crate::api::{FieldError, Problem};
+use crate::auth::Denied;
 use crate::judge::Untaken;
 use crate::run::Refused;
 use crate::store::StoreError;
@@ -22,7 +23,32 @@ pub(super) struct Error {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    /// What the client is asked to bring.
+    challenge: Option<Challenge>,
+    refusal: Option<Refusal>,
 }
+
+/// What `WWW-Authenticate` asks for (RFC 6750, section 3).
+#[derive(Clone, Copy, Debug)]
+enum Challenge {
+    Key,
+    OtherKey,
+    MoreScope,
+}
+
+impl Challenge {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Key => "Bearer",
+            Self::OtherKey => "Bearer error=\"invalid_token\"",
+            Self::MoreScope => "Bearer error=\"insufficient_scope\"",
+        }
+    }
+}
+
+/// In the extensions of a response: the caller was turned away, for this reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal(pub(super) &'static str);
 
 impl Error {
     fn new(
@@ -38,6 +64,8 @@ impl Error {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: None,
+            challenge: None,
+            refusal: None,
         }
     }
 
@@ -121,6 +149,43 @@ impl Error {
         }
     }
 
+    pub(super) fn unsupported_encoding() -> Self {
+        let detail = "the body must come as it is, without a Content-Encoding";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(
+            status,
+            "unsupported-encoding",
+            "Unsupported content encoding",
+            detail,
+        )
+    }
+
+    pub(super) fn insufficient_storage(detail: impl Into<String>) -> Self {
+        let status = StatusCode::INSUFFICIENT_STORAGE;
+        Self::new(
+            status,
+            "insufficient-storage",
+            "Insufficient storage",
+            detail,
+        )
+    }
+
+    pub(super) fn hash_mismatch(detail: impl Into<String>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, "hash-mismatch", "Hash mismatch", detail)
+    }
+
+    pub(super) fn unsatisfiable_range() -> Self {
+        let status = StatusCode::RANGE_NOT_SATISFIABLE;
+        let detail = "the blob has nothing in this range";
+        Self::new(status, "range", "Range not satisfiable", detail)
+    }
+
+    /// Whether Brig is at fault.
+    pub(super) fn is_internal(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let error = Self::new(status, "unavailable", "Service unavailable", detail);
@@ -178,6 +243,41 @@ impl From<StoreError> for Error {
     }
 }
 
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        let (status, kind, title) = match denied {
+            Denied::Missing
+            | Denied::Malformed(_)
+            | Denied::Unknown
+            | Denied::Revoked
+            | Denied::Expired => (StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"),
+            Denied::Foreign { .. } | Denied::Scope { .. } => {
+                (StatusCode::FORBIDDEN, "forbidden", "Forbidden")
+            }
+            Denied::Rate { .. } | Denied::Concurrency { .. } | Denied::Queue { .. } => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                (status, "too-many-requests", "Too many requests")
+            }
+            Denied::Unreadable => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                (status, "unavailable", "Service unavailable")
+            }
+        };
+        let challenge = match denied {
+            Denied::Missing => Some(Challenge::Key),
+            Denied::Scope { .. } => Some(Challenge::MoreScope),
+            _ if status == StatusCode::UNAUTHORIZED => Some(Challenge::OtherKey),
+            _ => None,
+        };
+        Self {
+            retry_after: denied.retry_after(),
+            challenge,
+            refusal: Some(Refusal(denied.label())),
+            ..Self::new(status, kind, title, denied.to_string())
+        }
+    }
+}
+
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         let (Refused::Full { retry_after } | Refused::TooLong { retry_after }) = refused;
@@ -201,6 +301,7 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(mut self) -> Response {
         let (status, retry_after) = (self.status, self.retry_after.take());
+        let (challenge, refusal) = (self.challenge.take(), self.refusal.take());
         let problem = self.problem();
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
@@ -210,8 +311,16 @@ impl IntoResponse for Error {
         );
         if let Some(wait) = retry_after {
             // The header counts whole seconds.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let seconds = wait
+                .as_secs()
+                .saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge.text()));
+        }
+        if let Some(refusal) = refusal {
+            response.extensions_mut().insert(refusal);
         }
         response
     }

@@ -15,8 +15,8 @@ use serde_json::Value;
 use super::app::App;
 use super::error::Error;
 use super::submissions::{Id, known, unknown};
+use crate::auth::Caller;
 use crate::judge::{Event, Followed, Live};
-use crate::store::Whose;
 
 /// A comment is sent after this long without an event, so that nobody between takes the connection
 /// for dead.
@@ -27,12 +27,13 @@ const STORED: &str = "stored";
 /// Tells what happens from the beginning, or from behind the event that `Last-Event-ID` names.
 pub(super) async fn follow(
     State(app): State<Arc<App>>,
+    caller: Caller,
     id: Id,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let id = known(id)?;
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok());
-    let events = match app.judging.follow(Whose::Anyone, id).await? {
+    let events = match app.judging.follow(caller.sees(), id).await? {
         Followed::Unknown => return Err(unknown()),
         Followed::Live(live) => {
             // Of another life of the service no event is known: all is told anew.

@@ -9,7 +9,8 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
@@ -19,20 +20,24 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
+use super::access::authenticate;
 use super::app::App;
 use super::error::Error;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts the stack around `routes`. The last layer is the outermost: a request meets `observe`
-/// first, a response meets it last.
-pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
+/// Puts the stack around the routes: those that are `open`, and those that need a caller. The last
+/// layer is the outermost: a request meets `observe` first, a response meets it last. What a
+/// caller may do is checked nearer to each route (`access::needs`).
+pub(super) fn apply(open: Router, keyed: Router, app: Arc<App>) -> Router {
     let cors = cors(&app.config.config.http.cors_origins);
     let header =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    routes
+    let authenticate = from_fn_with_state(Arc::clone(&app), authenticate);
+    open.merge(keyed.route_layer(authenticate))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(option_layer(cors))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -55,8 +60,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         .filter_map(|origin| HeaderValue::from_str(origin).ok());
     let cors = CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers([CONTENT_TYPE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .expose_headers([X_REQUEST_ID]);
     Some(cors)
 }
@@ -69,7 +74,7 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!("request", %id, method, route);
+    let span = tracing::info_span!("request", %id, method, route, key = Empty);
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, time) = (response.status().as_u16(), begun.elapsed());
     app.metrics.request(method, route, status, time);

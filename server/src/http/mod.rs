@@ -1,8 +1,11 @@
 //! HTTP: translates between the wire and the rest of the server.
 
+mod access;
 mod app;
+mod blobs;
 mod body;
 mod catalog;
+mod download;
 mod error;
 mod events;
 mod middleware;

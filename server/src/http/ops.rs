@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::error::Error;
-use crate::api::{Info, QueueInfo, RequestLimits, WorkersInfo};
+use crate::api::{AuthInfo, Info, QueueInfo, RequestLimits, WorkersInfo};
 use crate::run::MAX_COMMAND_LINE_BYTES;
 
 /// How soon to look again when the service is not ready.
@@ -27,6 +27,10 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Json<Info> {
         host: app.config.host.clone(),
         layers: app.config.layers.clone(),
         degraded: app.config.degraded.clone(),
+        auth: AuthInfo {
+            key_required: !app.keys.is_open(),
+            insecure_no_keys: app.keys.is_insecure(),
+        },
         workers: WorkersInfo {
             configured: config.worker_count().get() as usize,
             connected: stats.workers,
@@ -61,6 +65,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, E
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.metrics.insecure(app.keys.is_insecure());
     let text = app
         .metrics
         .render(app.pool.stats(), app.problem().is_none());

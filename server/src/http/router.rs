@@ -3,35 +3,65 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 
+use super::access::needs;
 use super::app::App;
 use super::error::Error;
-use super::{catalog, events, middleware, ops, runs, submissions};
+use super::{blobs, catalog, events, middleware, ops, runs, submissions};
+use crate::auth::Scope;
 
-/// The whole HTTP service.
+/// The whole HTTP service. Routes are `keyed` unless there is a reason to leave them open; those
+/// without `needs` are for any caller.
 pub fn router(app: Arc<App>) -> Router {
-    let routes = Router::new()
-        .route("/v1/runs", post(runs::create))
+    let keyed = Router::new()
+        .route("/v1/runs", needs(&[Scope::Run], post(runs::create)))
         .route(
             "/v1/submissions",
-            post(submissions::create).get(submissions::list),
+            needs(&[Scope::Judge], post(submissions::create))
+                .merge(needs(&[Scope::Judge, Scope::Read], get(submissions::list))),
         )
-        .route("/v1/submissions/batch", post(submissions::batch))
+        .route(
+            "/v1/submissions/batch",
+            needs(&[Scope::Judge], post(submissions::batch)),
+        )
         .route(
             "/v1/submissions/{id}",
-            get(submissions::show).delete(submissions::cancel),
+            needs(&[Scope::Judge, Scope::Read], get(submissions::show))
+                .merge(needs(&[Scope::Judge], delete(submissions::cancel))),
         )
-        .route("/v1/submissions/{id}/events", get(events::follow))
+        .route(
+            "/v1/submissions/{id}/events",
+            needs(&[Scope::Judge, Scope::Read], get(events::follow)),
+        )
+        .route("/v1/blobs", needs(&[Scope::Judge], post(blobs::create)))
+        .route(
+            "/v1/blobs/{hash}",
+            needs(
+                &[Scope::Judge],
+                put(blobs::put).get(blobs::get).delete(blobs::delete),
+            ),
+        )
         .route("/v1/languages", get(catalog::languages))
         .route("/v1/languages/{id}", get(catalog::language))
         .route("/v1/policies", get(catalog::policies))
-        .route("/v1/info", get(ops::info))
+        .route("/v1/info", get(ops::info));
+    let open = Router::new()
         .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::metrics))
+        .route("/readyz", get(ops::readyz));
+    let metrics = get(ops::metrics);
+    let (open, keyed) = if app.config.config.auth.metrics_key {
+        let metrics = needs(&[Scope::Read], metrics);
+        (open, keyed.route("/metrics", metrics))
+    } else {
+        (open.route("/metrics", metrics), keyed)
+    };
+    let open = open
         .method_not_allowed_fallback(async || Error::method_not_allowed())
         .fallback(async || Error::not_found("there is nothing at this path"))
         .with_state(Arc::clone(&app));
-    middleware::apply(routes, app)
+    let keyed = keyed
+        .method_not_allowed_fallback(async || Error::method_not_allowed())
+        .with_state(Arc::clone(&app));
+    middleware::apply(open, keyed, app)
 }

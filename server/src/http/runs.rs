@@ -14,6 +14,7 @@ use super::app::App;
 use super::body;
 use super::error::Error;
 use crate::api::{Encoding, RunRequest};
+use crate::auth::Caller;
 use crate::offload::offload;
 use crate::run::{RunResult, Terms, answer, validate};
 
@@ -30,6 +31,7 @@ pub(super) struct Parameters {
 /// Runs a program. When the client goes away the future is dropped, and with it the run.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    caller: Caller,
     parameters: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Error> {
@@ -46,21 +48,25 @@ pub(super) async fn create(
         return Err(Error::invalid(parsed.errors));
     };
     let (catalog, limits) = (app.catalog(), app.config.config.runs);
+    let owner = caller.owner();
+    let maxima = caller.maxima().copied().unwrap_or_default();
     let prepared = offload(raw.len(), move || {
         let terms = Terms {
-            owner: None,
+            owner,
             catalog: &catalog,
             config: &limits,
+            maxima,
             max_output_bytes: 0,
         };
         validate(request, &terms, parsed.errors)
     })
     .await;
     let prepared = prepared.map_err(Error::invalid)?;
+    let in_progress = caller.begin_run()?;
     let id = Uuid::now_v7();
     tracing::debug!(run = %id, language = prepared.sources.language.id, "run accepted");
     let result = app.engine.run(id, prepared).await?;
-    drop(share);
+    drop((share, in_progress));
     tracing::info!(
         run = %id,
         language = result.language.id,

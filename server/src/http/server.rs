@@ -4,10 +4,12 @@
 //! its run. So does the end of a drain that took too long.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -15,6 +17,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
 use super::app::App;
 use super::router;
@@ -39,8 +42,8 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, shutdown: impl Future<
     loop {
         tokio::select! {
             accepted = accept(&listener, &slots) => {
-                let (stream, slot) = accepted;
-                let connection = serve(stream, slot, service.clone(), http.clone(), graceful.watcher());
+                let (stream, peer, slot) = accepted;
+                let connection = serve(stream, peer, slot, service.clone(), http.clone(), graceful.watcher());
                 connections.spawn(connection);
             }
             Some(_) = connections.join_next() => {}
@@ -79,16 +82,20 @@ async fn cancel_rest(mut connections: JoinSet<()>, app: &App) {
 /// How long cancelled jobs may take to end.
 const CANCEL_WITHIN: Duration = Duration::from_secs(5);
 
+/// The other end of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
 /// The next connection, once there is room for it.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, Peer, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed.
     let slot = Arc::clone(slots).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
+            Ok((stream, peer)) => return (stream, Peer(peer.ip()), slot),
             Err(error) => {
                 tracing::warn!("a connection was not accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -99,6 +106,7 @@ async fn accept(
 
 async fn serve(
     stream: TcpStream,
+    peer: Peer,
     slot: Option<OwnedSemaphorePermit>,
     service: Router,
     http: HttpConfig,
@@ -108,6 +116,10 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let timeout_ms = u32::try_from(WRITE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &timeout_ms);
+    let service = service.map_request(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(http.header_timeout())

@@ -20,11 +20,12 @@ use super::error::Error;
 use super::runs::RETRY_AFTER_DRAIN;
 use crate::api::parse::{Parsed, parse};
 use crate::api::{BatchRequest, FieldError, Problem, SubmissionRequest, SubmissionState};
+use crate::auth::Caller;
 use crate::blob::PinError;
 use crate::judge::task::Data;
 use crate::judge::{Cancelled, New, Taken};
 use crate::offload::offload;
-use crate::store::{Idempotency, ListQuery, Owner, StoredState, Whose};
+use crate::store::{Idempotency, ListQuery, StoredState};
 
 /// The longest that a request waits for a result.
 const MAX_WAIT: Duration = Duration::from_mins(1);
@@ -88,6 +89,7 @@ pub(super) type Id = Result<Path<Uuid>, PathRejection>;
 /// Takes a submission.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    caller: Caller,
     query: Result<Query<Waiting>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Error> {
@@ -95,11 +97,15 @@ pub(super) async fn create(
         query.map_err(|_| Error::bad_request("the query's `wait` must be `true` or `false`"))?;
     let wait = wait(&query, request.headers());
     let key = idempotency_key(request.headers())?;
-    let owner = None;
     let body::Json { parsed, share, raw } = receive::<SubmissionRequest>(&app, request).await?;
-    let task = checked(&app, owner, parsed, raw.to_vec(), key).await?;
-    let taken = app.judging.accept(owner, None, vec![task]).await?;
-    drop((share, raw));
+    let text = std::str::from_utf8(&raw).map(str::to_owned);
+    let text = text.ok().and_then(|text| RawValue::from_string(text).ok());
+    let text = text.ok_or_else(|| Error::bad_request("the body is not JSON"))?;
+    drop(raw);
+    let task = checked(&app, &caller, parsed, text, key).await?;
+    let (owner, bound) = (caller.owner(), caller.queue_bound());
+    let taken = app.judging.accept(owner, bound, vec![task]).await?;
+    drop(share);
     let id = match taken.first() {
         Some(Taken::Accepted(id)) => *id,
         _ => return Err(reused_key()),
@@ -107,7 +113,7 @@ pub(super) async fn create(
     tracing::debug!(submission = %id, "submission accepted");
     let location = [(LOCATION, format!("/v1/submissions/{id}"))];
     if let Some(wait) = wait {
-        let document = app.judging.wait(Whose::Anyone, id, wait).await?;
+        let document = app.judging.wait(caller.sees(), id, wait).await?;
         if let Some(document) = document.filter(|document| is_over(document)) {
             let json = [(CONTENT_TYPE, "application/json")];
             return Ok((StatusCode::OK, location, json, document).into_response());
@@ -123,10 +129,10 @@ pub(super) async fn create(
 /// Takes several submissions, each for itself.
 pub(super) async fn batch(
     State(app): State<Arc<App>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Error> {
     let key = idempotency_key(request.headers())?;
-    let owner = None;
     let (raw, share) = body::read_raw(&app, request).await?;
     refuse_when_draining(&app)?;
     let batch: BatchRequest = serde_json::from_slice(&raw).map_err(|error| {
@@ -145,13 +151,13 @@ pub(super) async fn batch(
             detail,
         )]));
     }
+    caller.charge(u32::try_from(count - 1).unwrap_or(u32::MAX));
     let mut items: Vec<Option<Item>> = Vec::with_capacity(count);
     let mut tasks = Vec::with_capacity(count);
-    for (index, submission) in batch.submissions.iter().enumerate() {
-        let text = submission.get().as_bytes().to_vec();
+    for (index, text) in batch.submissions.into_iter().enumerate() {
         let key = key.as_ref().map(|key| format!("{key}/{index}"));
-        let one = match parse::<SubmissionRequest>(&text) {
-            Ok(parsed) => checked(&app, owner, parsed, text, key).await,
+        let one = match parse::<SubmissionRequest>(text.get().as_bytes()) {
+            Ok(parsed) => checked(&app, &caller, parsed, text, key).await,
             Err(error) => Err(error.into()),
         };
         match one {
@@ -162,7 +168,8 @@ pub(super) async fn batch(
             Err(error) => items.push(Some(refused(error))),
         }
     }
-    let mut taken = app.judging.accept(owner, None, tasks).await?.into_iter();
+    let (owner, bound) = (caller.owner(), caller.queue_bound());
+    let mut taken = app.judging.accept(owner, bound, tasks).await?.into_iter();
     drop(share);
     let items = items.into_iter().map(|item| {
         item.unwrap_or_else(|| match taken.next() {
@@ -179,17 +186,25 @@ pub(super) async fn batch(
 }
 
 /// Shows a submission as it stands.
-pub(super) async fn show(State(app): State<Arc<App>>, id: Id) -> Result<Response, Error> {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    id: Id,
+) -> Result<Response, Error> {
     let id = known(id)?;
-    let document = app.judging.show(Whose::Anyone, id).await?;
+    let document = app.judging.show(caller.sees(), id).await?;
     let document = document.ok_or_else(unknown)?;
     Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
 }
 
 /// Cancels a submission; what runs of it is dead when this answers.
-pub(super) async fn cancel(State(app): State<Arc<App>>, id: Id) -> Result<Response, Error> {
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    id: Id,
+) -> Result<Response, Error> {
     let id = known(id)?;
-    match app.judging.cancel(Whose::Anyone, id).await? {
+    match app.judging.cancel(caller.sees(), id).await? {
         Cancelled::Now(document) => {
             Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
         }
@@ -201,6 +216,7 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, id: Id) -> Result<Respon
 /// Lists submissions, newest first, without their tests.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller,
     query: Result<Query<Listing>, QueryRejection>,
 ) -> Result<Response, Error> {
     let Query(query) = query.map_err(|_| {
@@ -215,7 +231,7 @@ pub(super) async fn list(
         return Err(Error::bad_request(detail));
     }
     let page = app.judging.list(ListQuery {
-        whose: Whose::Anyone,
+        whose: caller.sees(),
         state: query.state.map(|state| match state {
             Listed::Queued => StoredState::Queued,
             Listed::Finished => StoredState::Finished,
@@ -228,7 +244,7 @@ pub(super) async fn list(
     let mut submissions = Vec::with_capacity(page.items.len());
     for item in page.items {
         let shown = match item.state {
-            StoredState::Queued => app.judging.show(Whose::Anyone, item.id).await?,
+            StoredState::Queued => app.judging.show(caller.sees(), item.id).await?,
             _ => None,
         };
         submissions.push(summary(&shown.unwrap_or(item.document)));
@@ -273,17 +289,19 @@ fn refuse_when_draining(app: &App) -> Result<(), Error> {
 /// A submission that can be accepted.
 async fn checked(
     app: &Arc<App>,
-    owner: Owner,
+    caller: &Caller,
     parsed: Parsed<SubmissionRequest>,
-    request: Vec<u8>,
+    request: Box<RawValue>,
     key: Option<String>,
 ) -> Result<New, Error> {
     let Some(value) = parsed.value else {
         return Err(Error::invalid(parsed.errors));
     };
     let judging = app.judging.clone();
-    let check = move || judging.check(owner, value, parsed.errors);
-    let task = offload(request.len(), check)
+    let owner = caller.owner();
+    let maxima = caller.maxima().copied().unwrap_or_default();
+    let check = move || judging.check(owner, maxima, value, parsed.errors);
+    let task = offload(request.get().len(), check)
         .await
         .map_err(Error::invalid)?;
     let pin = app.blobs.pin(owner, task.blobs()).await;
@@ -309,10 +327,11 @@ async fn checked(
     }
     let idempotency = key.map(|key| Idempotency {
         key,
-        body_sha256: Sha256::digest(&request).into(),
+        body_sha256: Sha256::digest(request.get()).into(),
     });
     Ok(New {
         request,
+        maxima,
         task,
         idempotency,
     })

@@ -83,12 +83,14 @@ pub(super) fn tested(board: &Board, task: &Task, index: usize, tested: Option<Te
 }
 
 /// What the request calls its metadata, as it was written.
-pub(super) fn metadata(request: &[u8]) -> Option<Box<RawValue>> {
+pub(super) fn metadata(request: &RawValue) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Request {
         metadata: Option<Box<RawValue>>,
     }
-    serde_json::from_slice::<Request>(request).ok()?.metadata
+    serde_json::from_str::<Request>(request.get())
+        .ok()?
+        .metadata
 }
 
 type Fields = BTreeMap<String, Box<RawValue>>;

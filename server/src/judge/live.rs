@@ -109,19 +109,19 @@ impl Live {
         self.lock().document = Some(Box::new(document));
     }
 
-    pub(super) fn stand(&self, stands: SubmissionState) {
+    pub(super) fn stand(&self, place: SubmissionState) {
         let mut state = self.lock();
         if let Some(document) = &mut state.document {
-            document.state = stands;
+            document.state = place;
         }
-        self.tell(&mut state, "state", &Stood::at(stands));
+        self.tell(&mut state, "state", &Stood::at(place));
     }
 
-    pub(super) fn compiled(&self, stage: Stage) {
+    pub(super) fn compiled(&self, compile: Stage) {
         let mut state = self.lock();
-        self.tell(&mut state, "compile", &stage);
+        self.tell(&mut state, "compile", &compile);
         if let Some(document) = &mut state.document {
-            document.compile = Some(stage);
+            document.compile = Some(compile);
         }
     }
 

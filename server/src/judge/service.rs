@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -25,6 +26,7 @@ use super::validate::{Bounds, validate};
 use super::waiting::{NoRoom, Waiting};
 use crate::api::parse::parse;
 use crate::api::{FieldError, Submission, SubmissionRequest, Verdict};
+use crate::auth::KeyLimits;
 use crate::blob::BlobStore;
 use crate::config::RunsConfig;
 use crate::metrics::Metrics;
@@ -93,11 +95,20 @@ struct State {
 #[derive(Debug)]
 pub struct New {
     /// As it came.
-    pub request: Vec<u8>,
+    pub request: Box<RawValue>,
+    /// How far it may go, beside the maxima of its language.
+    pub maxima: KeyLimits,
     /// What it asks for.
     pub task: Task,
     /// What makes a repetition known as one.
     pub idempotency: Option<Idempotency>,
+}
+
+/// A request as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    maxima: KeyLimits,
+    request: Box<RawValue>,
 }
 
 /// What became of a new submission.
@@ -207,10 +218,11 @@ impl Judging {
         Some(next)
     }
 
-    /// Checks a request of `owner`'s. What is wrong is in the errors.
+    /// Checks a request of `owner`'s, which may go as far as `maxima`. What is wrong is in the errors.
     pub fn check(
         &self,
         owner: Owner,
+        maxima: KeyLimits,
         request: SubmissionRequest,
         errors: Vec<FieldError>,
     ) -> Result<Task, Vec<FieldError>> {
@@ -220,6 +232,7 @@ impl Judging {
             owner,
             catalog: &catalog,
             config: &parts.runs,
+            maxima,
             max_output_bytes: parts.config.max_output_bytes,
         };
         let bounds = Bounds {
@@ -306,13 +319,17 @@ impl Judging {
         let id = Uuid::now_v7();
         let created_at = OffsetDateTime::now_utc();
         let document = self.document(id, &new.task, metadata(&new.request), created_at);
+        let request = Kept {
+            maxima: new.maxima,
+            request: new.request,
+        };
         NewSubmission {
             id,
             owner,
             priority: new.task.priority,
             // Nothing of it can fail to be JSON.
             document: serde_json::to_vec(&document).unwrap_or_default(),
-            request: new.request,
+            request: serde_json::to_vec(&request).unwrap_or_default(),
             idempotency: new.idempotency,
             created_at,
         }
@@ -378,7 +395,10 @@ impl Judging {
             verdict: Verdict::InternalError,
             message: format!("the submission cannot be judged any more: {why}"),
         };
-        let parsed = parse::<SubmissionRequest>(&request).map_err(|e| unusable(e.to_string()))?;
+        let kept: Kept =
+            serde_json::from_slice(&request).map_err(|error| unusable(error.to_string()))?;
+        let parsed = parse::<SubmissionRequest>(kept.request.get().as_bytes());
+        let parsed = parsed.map_err(|error| unusable(error.to_string()))?;
         let listed = |errors: &[FieldError]| {
             let all = errors
                 .iter()
@@ -388,9 +408,9 @@ impl Judging {
         let value = parsed
             .value
             .ok_or_else(|| unusable(listed(&parsed.errors)))?;
-        let task = self.check(pending.owner, value, parsed.errors);
+        let task = self.check(pending.owner, kept.maxima, value, parsed.errors);
         let task = task.map_err(|errors| unusable(listed(&errors)))?;
-        let metadata = metadata(&request);
+        let metadata = metadata(&kept.request);
         let mut document = self.document(pending.id, &task, metadata, stored.created_at);
         document.started_at = Some(OffsetDateTime::now_utc());
         Ok(Some((Arc::new(task), document)))
@@ -497,7 +517,7 @@ impl Judging {
         if stored.state != StoredState::Queued {
             return Ok(Cancelled::TooLate);
         }
-        let pending = self.pending_of(&stored);
+        let pending = pending_of(&stored);
         let (waits, live) = {
             let mut state = self.0.lock();
             let waits = pending.as_ref().is_some_and(|p| state.waiting.remove(p));
@@ -520,17 +540,6 @@ impl Judging {
                 Cancelled::Now(stored.document)
             }
             _ => Cancelled::TooLate,
-        })
-    }
-
-    /// What is in the line of a stored submission, whichever line that is.
-    fn pending_of(&self, stored: &Stored) -> Option<Pending> {
-        let priority = document::priority(&stored.document)?;
-        Some(Pending {
-            id: stored.id,
-            owner: stored.owner,
-            priority,
-            bytes: 0,
         })
     }
 
@@ -667,6 +676,17 @@ fn pending(new: &NewSubmission) -> Pending {
         priority: new.priority,
         bytes: new.request.len() as u64,
     }
+}
+
+/// What stands in line for a stored submission, whichever line that is.
+fn pending_of(stored: &Stored) -> Option<Pending> {
+    let priority = document::priority(&stored.document)?;
+    Some(Pending {
+        id: stored.id,
+        owner: stored.owner,
+        priority,
+        bytes: 0,
+    })
 }
 
 fn sees(whose: Whose, owner: Owner) -> bool {

@@ -200,8 +200,8 @@ impl Language {
         limits: Limits,
     ) -> StagePlan {
         let values = Values {
-            main_class,
             args,
+            main_class,
             limits,
             ..plan.values.clone()
         };

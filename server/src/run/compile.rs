@@ -114,7 +114,7 @@ impl Engine {
         };
         let outcome = match verdict::of_compile(&output, &compile.limits, language) {
             Some(verdict) => Err(verdict),
-            None => self.link(sources, collected)?,
+            None => link(sources, collected)?,
         };
         let elapsed = begun.elapsed().saturating_sub(queued);
         let stage = StageResult {
@@ -129,21 +129,6 @@ impl Engine {
             queued,
             executed: !cached,
         })
-    }
-
-    fn link(
-        &self,
-        sources: &Sources,
-        collected: Option<Arc<OwnedFd>>,
-    ) -> Result<Result<Program, Verdict>, Halt> {
-        let collected = collected.context("the compiled files did not come along")?;
-        let artifacts = Artifacts::open(collected)?;
-        let (language, plan) = (Arc::clone(&sources.language), Arc::clone(&sources.plan));
-        let program = Program::compiled(language, plan, artifacts)?;
-        Ok(program.map_err(|message| Verdict {
-            status: RunStatus::CompileError,
-            message,
-        }))
     }
 
     async fn compile_stage(
@@ -186,6 +171,21 @@ impl Engine {
             _ => Err(Unkept::Ended(Box::new(output))),
         }
     }
+}
+
+/// The program that `collected` holds, or why it cannot be run.
+fn link(
+    sources: &Sources,
+    collected: Option<Arc<OwnedFd>>,
+) -> Result<Result<Program, Verdict>, Halt> {
+    let collected = collected.context("the compiled files did not come along")?;
+    let artifacts = Artifacts::open(collected)?;
+    let (language, plan) = (Arc::clone(&sources.language), Arc::clone(&sources.plan));
+    let program = Program::compiled(language, plan, artifacts)?;
+    Ok(program.map_err(|message| Verdict {
+        status: RunStatus::CompileError,
+        message,
+    }))
 }
 
 /// Whether the same sources would end the same way again: the compiler has said no. What hit a limit may

@@ -9,67 +9,117 @@ use crate::api::{FieldError, LimitsRequest};
 /// period of 100 ms.
 const MIN_CPUS: f64 = 0.01;
 
+/// What bounds the limits of a stage.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds<'a> {
+    /// What the stage gets where nothing is asked for, as far as it is within the maxima.
+    pub(super) defaults: &'a Limits,
+    /// The most that the language allows.
+    pub(super) language: &'a Limits,
+    /// The most that the request's key allows.
+    pub(super) key: &'a LimitsPatch,
+}
+
 /// The effective limits; every field above its maximum is an error at `pointer`. On errors the
 /// limits are the defaults in their place.
 pub(super) fn effective(
     asked: &LimitsRequest,
-    defaults: &Limits,
-    maxima: &Limits,
+    bounds: Bounds<'_>,
     pointer: &str,
     errors: &mut Vec<FieldError>,
 ) -> Limits {
-    let mut within = |name: &str, value: Option<u64>, max: u64| {
+    let Bounds { language, key, .. } = bounds;
+    let mut within = |name: &str, value: Option<u64>, language: u64, key: Option<u64>| {
         let value = value?;
-        if value <= max {
+        let Some((max, whose)) = exceeded(value, language, key) else {
             return Some(value);
-        }
-        let detail = format!("{value} is above the maximum of {max} for this language");
+        };
+        let detail = format!("{value} is above the maximum of {max} {whose}");
         errors.push(FieldError::new(format!("{pointer}/{name}"), detail));
         None
     };
     // Both maxima fit `u32`, so what is within them does too.
     let narrow = |value: Option<u64>| value.and_then(|v| u32::try_from(v).ok());
-    let max_open_files = maxima.open_files.min(Limits::MAX_OPEN_FILES);
+    macro_rules! within {
+        ($field:ident) => {
+            within(
+                stringify!($field),
+                asked.$field,
+                language.$field.into(),
+                key.$field.map(u64::from),
+            )
+        };
+    }
+    let language = &Limits {
+        open_files: language.open_files.min(Limits::MAX_OPEN_FILES),
+        ..*language
+    };
     let mut patch = LimitsPatch {
-        cpu_time_ms: within("cpu_time_ms", asked.cpu_time_ms, maxima.cpu_time_ms),
-        wall_time_ms: within("wall_time_ms", asked.wall_time_ms, maxima.wall_time_ms),
-        memory_bytes: within("memory_bytes", asked.memory_bytes, maxima.memory_bytes),
-        stack_bytes: within("stack_bytes", asked.stack_bytes, maxima.stack_bytes),
-        processes: narrow(within(
-            "processes",
-            asked.processes,
-            maxima.processes.into(),
-        )),
-        open_files: narrow(within(
-            "open_files",
-            asked.open_files,
-            max_open_files.into(),
-        )),
-        file_size_bytes: within(
-            "file_size_bytes",
-            asked.file_size_bytes,
-            maxima.file_size_bytes,
-        ),
-        disk_bytes: within("disk_bytes", asked.disk_bytes, maxima.disk_bytes),
-        disk_inodes: within("disk_inodes", asked.disk_inodes, maxima.disk_inodes),
-        output_bytes: within("output_bytes", asked.output_bytes, maxima.output_bytes),
+        cpu_time_ms: within!(cpu_time_ms),
+        wall_time_ms: within!(wall_time_ms),
+        memory_bytes: within!(memory_bytes),
+        stack_bytes: within!(stack_bytes),
+        processes: narrow(within!(processes)),
+        open_files: narrow(within!(open_files)),
+        file_size_bytes: within!(file_size_bytes),
+        disk_bytes: within!(disk_bytes),
+        disk_inodes: within!(disk_inodes),
+        output_bytes: within!(output_bytes),
         cpus: None,
     };
-    patch.cpus = cpus(asked.cpus, maxima.cpus, pointer, errors);
+    patch.cpus = cpus(asked.cpus, bounds, pointer, errors);
+    let (defaults, maxima) = (at_most(bounds.defaults, key), at_most(language, key));
     patch.wall_time_ms = patch
         .wall_time_ms
-        .or_else(|| wall_time_for(&patch, defaults, maxima));
-    patch.applied_to(defaults)
+        .or_else(|| wall_time_for(&patch, &defaults, &maxima));
+    patch.applied_to(&defaults)
 }
 
-fn cpus(asked: Option<f64>, max: f64, pointer: &str, errors: &mut Vec<FieldError>) -> Option<f64> {
+/// The maximum that `value` is above, and whose it is: the lower one, where it is above both.
+fn exceeded<T: PartialOrd + Copy>(
+    value: T,
+    language: T,
+    key: Option<T>,
+) -> Option<(T, &'static str)> {
+    match key {
+        Some(key) if key < language => (value > key).then_some((key, "of this key")),
+        _ => (value > language).then_some((language, "for this language")),
+    }
+}
+
+/// `limits`, none of them above `key`.
+fn at_most(limits: &Limits, key: &LimitsPatch) -> Limits {
+    macro_rules! lower {
+        ($($field:ident),*) => {
+            Limits { $($field: key.$field.map_or(limits.$field, |key| limits.$field.min(key))),* }
+        };
+    }
+    lower!(
+        cpu_time_ms,
+        wall_time_ms,
+        memory_bytes,
+        stack_bytes,
+        processes,
+        open_files,
+        file_size_bytes,
+        disk_bytes,
+        disk_inodes,
+        output_bytes,
+        cpus
+    )
+}
+
+fn cpus(
+    asked: Option<f64>,
+    bounds: Bounds<'_>,
+    pointer: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<f64> {
     let asked = asked?;
-    let detail = if asked > max {
-        format!("{asked} is above the maximum of {max} for this language")
-    } else if asked < MIN_CPUS {
-        format!("{asked} is below the minimum of {MIN_CPUS}")
-    } else {
-        return Some(asked);
+    let detail = match exceeded(asked, bounds.language.cpus, bounds.key.cpus) {
+        Some((max, whose)) => format!("{asked} is above the maximum of {max} {whose}"),
+        None if asked < MIN_CPUS => format!("{asked} is below the minimum of {MIN_CPUS}"),
+        None => return Some(asked),
     };
     errors.push(FieldError::new(format!("{pointer}/cpus"), detail));
     None
@@ -99,8 +149,21 @@ mod tests {
 
     fn limits(asked: LimitsRequest) -> (Limits, Vec<FieldError>) {
         let mut errors = Vec::new();
-        let limits = effective(&asked, &Limits::DEFAULT, &MAXIMA, "/limits", &mut errors);
+        let limits = effective(
+            &asked,
+            bounds(&LimitsPatch::default()),
+            "/limits",
+            &mut errors,
+        );
         (limits, errors)
+    }
+
+    fn bounds(key: &LimitsPatch) -> Bounds<'_> {
+        Bounds {
+            defaults: &Limits::DEFAULT,
+            language: &MAXIMA,
+            key,
+        }
     }
 
     #[test]
@@ -141,5 +204,45 @@ mod tests {
         assert_eq!(ask(Some(10_000), None).wall_time_ms, 20_000);
         assert_eq!(ask(Some(1_000), None).wall_time_ms, 6_000);
         assert_eq!(ask(Some(10_000), Some(7_000)).wall_time_ms, 7_000);
+    }
+
+    #[test]
+    fn a_keys_maximum_is_named_as_the_keys() {
+        let key = LimitsPatch {
+            cpu_time_ms: Some(1_000),
+            memory_bytes: Some(u64::MAX),
+            processes: Some(4),
+            cpus: Some(0.5),
+            ..LimitsPatch::default()
+        };
+        let asked = LimitsRequest {
+            cpu_time_ms: Some(1_001),
+            memory_bytes: Some(MAXIMA.memory_bytes + 1),
+            cpus: Some(0.75),
+            ..LimitsRequest::default()
+        };
+        let mut errors = Vec::new();
+        effective(&asked, bounds(&key), "/limits", &mut errors);
+        let texts: Vec<_> = errors.iter().map(|e| e.detail.as_str()).collect();
+        let language = format!("the maximum of {} for this language", MAXIMA.memory_bytes);
+        assert!(
+            texts[0].contains(" the maximum of 1000 of this key"),
+            "{texts:?}"
+        );
+        assert!(texts[1].contains(&language), "{texts:?}");
+        assert!(
+            texts[2].contains("the maximum of 0.5 of this key"),
+            "{texts:?}"
+        );
+
+        let mut none = Vec::new();
+        let limits = effective(&LimitsRequest::default(), bounds(&key), "", &mut none);
+        assert_eq!(none, []);
+        assert_eq!(
+            limits.cpu_time_ms, 1_000,
+            "defaults stay within the key's maxima"
+        );
+        assert_eq!((limits.processes, limits.cpus), (4, 0.5));
+        assert_eq!(limits.memory_bytes, Limits::DEFAULT.memory_bytes);
     }
 }

@@ -10,8 +10,10 @@ use brig_sandbox::limits::Limits;
 use globset::GlobBuilder;
 
 use super::files::{Misfit, misfit};
+use super::limits::Bounds;
 use super::{Catalog, Prepared, Sources, limits};
 use crate::api::{Encoding, FieldError, LimitsRequest, RunRequest};
+use crate::auth::KeyLimits;
 use crate::config::RunsConfig;
 use crate::language::{Availability, Language, PlanRequest, SourceFile, StagePlan};
 use crate::store::Owner;
@@ -35,6 +37,8 @@ pub struct Terms<'a> {
     pub catalog: &'a Catalog,
     /// What it may bring.
     pub config: &'a RunsConfig,
+    /// How far it may go, beside the language's maxima.
+    pub maxima: KeyLimits,
     /// A program may be allowed to write this much, even if its language has a lower maximum: its
     /// output is not kept.
     pub max_output_bytes: u64,
@@ -58,8 +62,12 @@ impl Terms<'_> {
         pointer: &str,
         errors: &mut Vec<FieldError>,
     ) -> Limits {
-        let maxima = self.run_maxima(language);
-        limits::effective(asked, base, &maxima, pointer, errors)
+        let bounds = Bounds {
+            defaults: base,
+            language: &self.run_maxima(language),
+            key: &self.maxima.run,
+        };
+        limits::effective(asked, bounds, pointer, errors)
     }
 }
 
@@ -177,17 +185,19 @@ impl Check {
     ) -> (Limits, Limits) {
         let none = LimitsRequest::default();
         let asked = request.compile_limits.as_deref().unwrap_or(&none);
-        let (defaults, maxima) = (language.compile_defaults(), language.compile_maxima());
-        let compile = limits::effective(
-            asked,
-            &defaults,
-            &maxima,
-            "/compile_limits",
-            &mut self.errors,
-        );
+        let bounds = Bounds {
+            defaults: &language.compile_defaults(),
+            language: &language.compile_maxima(),
+            key: &terms.maxima.compile,
+        };
+        let compile = limits::effective(asked, bounds, "/compile_limits", &mut self.errors);
         let asked = request.limits.as_deref().unwrap_or(&none);
-        let (defaults, maxima) = (language.run_defaults(), terms.run_maxima(language));
-        let run = limits::effective(asked, &defaults, &maxima, "/limits", &mut self.errors);
+        let bounds = Bounds {
+            defaults: &language.run_defaults(),
+            language: &terms.run_maxima(language),
+            key: &terms.maxima.run,
+        };
+        let run = limits::effective(asked, bounds, "/limits", &mut self.errors);
         (compile, run)
     }
 

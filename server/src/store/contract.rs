@@ -314,7 +314,10 @@ async fn keys(backend: &dyn Backend) {
     };
     store.add_key(key.clone()).await.unwrap();
     assert!(store.add_key(key.clone()).await.is_err());
-    assert_eq!(backend.open().keys().await.unwrap(), [key.clone()]);
+    assert_eq!(
+        backend.open().keys().await.unwrap(),
+        std::slice::from_ref(&key)
+    );
     assert_eq!(
         store.key_by_hash(&[7; 32]).await.unwrap(),
         Some(key.clone())

@@ -37,11 +37,11 @@ impl Readers {
         let permit = permit.map_err(StoreError::unavailable)?;
         let idle = Arc::clone(&self.idle);
         let done = spawn_blocking(move || {
-            let lock = || idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let conn = lock().pop();
+            let connections = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let conn = connections().pop();
             let conn = conn.ok_or_else(|| StoreError::unavailable("no connection is left"))?;
             let seen = snapshot(&conn, look);
-            lock().push(conn);
+            connections().push(conn);
             drop(permit);
             seen
         });

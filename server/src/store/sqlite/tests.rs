@@ -36,7 +36,7 @@ async fn the_disk_is_bounded_and_the_unfinished_are_safe() {
             store.accept(vec![submission]).await.unwrap(),
             [Accepted::New]
         );
-        store.finish(done(id, &[2; 100_000], n)).await.unwrap();
+        store.finish(done(id, &vec![2; 100_000], n)).await.unwrap();
     }
     store.purge(at(1000)).await.unwrap();
     let size = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().len();
@@ -46,7 +46,7 @@ async fn the_disk_is_bounded_and_the_unfinished_are_safe() {
     assert!(log <= 24 << 20, "{log}");
     let mut kept = 0;
     let full = loop {
-        let submission = new(None, &[3; 500_000]);
+        let submission = new(None, &vec![3; 500_000]);
         match store.accept(vec![submission]).await {
             Ok(_) => kept += 1,
             Err(error) => break error,
