@@ -19,6 +19,7 @@ use crate::blob::BlobsConfig;
 use crate::cache::CompileCacheConfig;
 use crate::judge::JudgingConfig;
 use crate::store::StoreConfig;
+use crate::webhook::{Secrets, WebhooksConfig};
 
 /// Flags of `brig serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -105,6 +106,8 @@ pub struct Config {
     pub blobs: BlobsConfig,
     /// Judging.
     pub judging: JudgingConfig,
+    /// Where finished submissions are sent.
+    pub webhooks: WebhooksConfig,
     /// The log.
     pub log: LogConfig,
     /// Who may use the service.
@@ -185,6 +188,7 @@ impl Default for Config {
             compile_cache: CompileCacheConfig::default(),
             blobs: BlobsConfig::default(),
             judging: JudgingConfig::default(),
+            webhooks: WebhooksConfig::default(),
             log: LogConfig::default(),
             auth: AuthConfig::default(),
         }
@@ -286,6 +290,7 @@ impl Config {
         self.compile_cache.check()?;
         self.blobs.check()?;
         self.judging.check()?;
+        self.webhooks.check()?;
         for origin in &self.http.cors_origins {
             axum::http::HeaderValue::from_str(origin)
                 .with_context(|| format!("http.cors_origins: {origin:?} is not an origin"))?;
@@ -340,6 +345,9 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// The configuration.
     pub config: Config,
+    /// The secrets that sign webhooks.
+    #[serde(default)]
+    pub secrets: Secrets,
     /// The host, as the supervisor found it.
     #[serde(default)]
     pub host: Host,

@@ -23,6 +23,7 @@ mod serve;
 pub mod server_process;
 pub mod store;
 pub mod supervisor;
+pub mod webhook;
 
 pub use config::{ServeArgs, ServerConfig};
 pub use serve::serve;

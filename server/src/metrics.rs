@@ -45,6 +45,8 @@ pub struct Metrics {
     pub(crate) blobs: BlobMetrics,
     pub(crate) judging: JudgingMetrics,
     pub(crate) cache: CacheMetrics,
+    webhooks: IntCounterVec,
+    webhook_time: Histogram,
 }
 
 /// 100 µs to 3 minutes.
@@ -180,6 +182,16 @@ impl Metrics {
             blobs: BlobMetrics::new(&make),
             judging: JudgingMetrics::new(&make),
             cache: CacheMetrics::new(&make),
+            webhooks: make.counters(
+                "brig_webhook_deliveries_total",
+                "Attempts to deliver a webhook by result",
+                &["result"],
+            ),
+            webhook_time: make.histogram(
+                "brig_webhook_seconds",
+                "Time of an attempt to deliver a webhook",
+                TIME_BUCKETS,
+            ),
             registry: make.0,
         }
     }
@@ -208,6 +220,13 @@ impl Metrics {
     /// Whether whoever reaches the service can use it.
     pub fn insecure(&self, insecure: bool) {
         self.insecure.set(i64::from(insecure));
+    }
+
+    /// An attempt to deliver a webhook ended with `result`: `delivered`, `retried` (it will be),
+    /// `gone` (unwanted) or `expired` (given up).
+    pub(crate) fn webhook(&self, result: &'static str, time: Duration) {
+        self.webhooks.with_label_values(&[result]).inc();
+        self.webhook_time.observe(time.as_secs_f64());
     }
 
     /// Everything, in Prometheus' text format.

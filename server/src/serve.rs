@@ -34,6 +34,9 @@ const PURGE_EVERY: Duration = Duration::from_mins(10);
 /// Tools that could not be looked at are tried again after this long.
 const DETECT_AGAIN: Duration = Duration::from_mins(1);
 
+/// Webhooks under way when everything else has ended may take this much longer.
+const WEBHOOKS_GRACE: Duration = Duration::from_secs(2);
+
 /// Serves on `listener` until told to end. `control` brings the workers. Needs a tokio runtime.
 pub async fn serve(
     config: ServerConfig,
@@ -82,6 +85,11 @@ pub async fn serve(
     let (health, pool) = (Arc::clone(&app.health), app.pool.clone());
     background.spawn(async move { health.keep_proving(&pool).await });
 
+    let (stop_webhooks, webhooks_stop) = oneshot::channel::<()>();
+    let webhooks_stop = async move { drop(webhooks_stop.await) };
+    let (store, metrics) = (Arc::clone(&app.store), Arc::clone(&app.metrics));
+    let webhooks = tokio::spawn(app.webhooks.deliver(store, metrics, webhooks_stop)?);
+
     let (stop, stopped) = oneshot::channel();
     let ending = tokio::spawn(async move {
         tokio::select! {
@@ -93,11 +101,17 @@ pub async fn serve(
     });
     let shutdown = async {
         let _ = stopped.await;
+        // What is owed from now on is sent by the next server.
+        drop(stop_webhooks);
         // What is left of the workers' time belongs to the runs that were taken.
         background.shutdown().await;
     };
     tokio::select! {
-        () = http::listen(listener, app, shutdown) => {}
+        () = async {
+            http::listen(listener, app, shutdown).await;
+            // Those not done by then are sent again by the next server.
+            let _ = tokio::time::timeout(WEBHOOKS_GRACE, webhooks).await;
+        } => {}
         _ = ending => tracing::warn!("told again: ending at once"),
     }
     Ok(())

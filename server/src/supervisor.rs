@@ -124,6 +124,7 @@ fn take_signals() -> anyhow::Result<SignalFd> {
 fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
     let allowed = allowed_to_degrade(config)?;
     let languages = Catalog::load(config)?.languages;
+    let secrets = config.webhooks.load_secrets()?;
     let identity = identify(config)?;
     let hierarchies = Hierarchies::detect(None)?;
     let missing = selfcheck::layers_of_controllers(&hierarchies.missing());
@@ -152,6 +153,7 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
     let server_config = ServerConfig {
         data: data.dir.root().to_owned(),
         config: config.clone(),
+        secrets,
         host: host(&launcher)?,
         layers: findings.iter().map(layer).collect(),
         degraded: failed.names().into_iter().map(str::to_owned).collect(),

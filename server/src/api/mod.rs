@@ -24,6 +24,6 @@ pub use run::{
     RunStatus, Stage, StageOutcome, StageUsage, Timings,
 };
 pub use submission::{
-    BatchRequest, CallbackRequest, Group, GroupRequest, Scoring, Stop, Submission,
+    BatchRequest, Callback, CallbackRequest, Group, GroupRequest, Scoring, Stop, Submission,
     SubmissionRequest, SubmissionState, SubmissionUsage, Test, TestRequest, Verdict,
 };

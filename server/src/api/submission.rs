@@ -263,6 +263,8 @@ pub struct Submission {
     pub usage: SubmissionUsage,
     /// Layers that this host does not enforce, as its operator allowed.
     pub degraded: Vec<String>,
+    /// Where the result is sent, and, once there is one, how that went.
+    pub callback: Option<Callback>,
     /// As it was sent.
     pub metadata: Option<Box<RawValue>>,
     /// When it came.
@@ -274,6 +276,13 @@ pub struct Submission {
     /// When it ended.
     #[serde(with = "time::serde::rfc3339::option")]
     pub finished_at: Option<OffsetDateTime>,
+}
+
+/// Where a result is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// The address.
+    pub url: String,
 }
 
 /// A test of a submission.

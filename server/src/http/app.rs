@@ -21,6 +21,7 @@ use crate::pool::Pool;
 use crate::run::{Catalog, CurrentCatalog, Engine};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{DataDir, Store};
+use crate::webhook::Webhooks;
 
 /// Bodies are accounted for in units of this size.
 pub(super) const BODY_UNIT_BYTES: u64 = 1024;
@@ -44,6 +45,8 @@ pub struct App {
     /// Who may use the service.
     pub keys: Arc<KeyRing>,
     pub(super) intruders: Intruders,
+    /// Where finished submissions are sent.
+    pub webhooks: Arc<Webhooks>,
     pub(super) engine: Engine,
     pub(super) bodies: Arc<Semaphore>,
     pub(super) started: Instant,
@@ -82,12 +85,15 @@ impl App {
             cache,
             settings,
         );
+        let webhooks = Webhooks::new(&settings.webhooks, config.secrets.clone());
+        let webhooks = Arc::new(webhooks);
         let judging = Judging::new(Parts {
             engine: engine.clone(),
             store: Arc::clone(&store),
             blobs: blobs.clone(),
             catalog: Arc::clone(&catalog),
             metrics: Arc::clone(&metrics),
+            webhooks: Arc::clone(&webhooks),
             spool: data.spool(),
             workers: settings.worker_count(),
             config: settings.judging,
@@ -110,6 +116,7 @@ impl App {
             instance: Uuid::now_v7().simple().to_string().split_off(20),
             keys: Arc::new(keys),
             intruders: Intruders::default(),
+            webhooks,
             engine,
             bodies: Arc::new(Semaphore::new(units)),
             started: Instant::now(),

@@ -11,7 +11,9 @@ use uuid::Uuid;
 use super::board::Board;
 use super::task::Task;
 use super::testing::Tested;
-use crate::api::{Group, Stage, Submission, SubmissionState, SubmissionUsage, Test, Verdict};
+use crate::api::{
+    Callback, Group, Stage, Submission, SubmissionState, SubmissionUsage, Test, Verdict,
+};
 use crate::run::{language_used, show_stage};
 use crate::store::Priority;
 
@@ -54,6 +56,9 @@ pub(super) fn queued(
         groups: groups.collect(),
         usage: SubmissionUsage::default(),
         degraded: degraded.to_vec(),
+        callback: task.callback.as_ref().map(|callback| Callback {
+            url: callback.url.clone(),
+        }),
         metadata,
         created_at,
         started_at: None,
@@ -94,6 +99,24 @@ pub(super) fn metadata(request: &RawValue) -> Option<Box<RawValue>> {
 }
 
 type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// Where the result of this document's submission is sent.
+pub(super) fn callback(document: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Document {
+        callback: Option<Callback>,
+    }
+    let document = serde_json::from_slice::<Document>(document).ok()?;
+    Some(document.callback?.url)
+}
+
+/// The document with what became of its callback.
+pub(super) fn with_callback(document: &[u8], report: &impl Serialize) -> Vec<u8> {
+    let mut fields: Fields = serde_json::from_slice(document).unwrap_or_default();
+    put(&mut fields, "callback", report);
+    // Nothing of it can fail to be JSON.
+    serde_json::to_vec(&fields).unwrap_or_default()
+}
 
 /// How soon the submission of this document is to be judged.
 pub(super) fn priority(document: &[u8]) -> Option<Priority> {

@@ -87,6 +87,11 @@ impl Live {
         }
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
     /// Waits until it has ended.
     pub async fn ended(&self) {
         let mut changed = self.changed.subscribe();

@@ -25,7 +25,7 @@ use super::task::Task;
 use super::validate::{Bounds, validate};
 use super::waiting::{NoRoom, Waiting};
 use crate::api::parse::parse;
-use crate::api::{FieldError, Submission, SubmissionRequest, Verdict};
+use crate::api::{CallbackRequest, FieldError, Submission, SubmissionRequest, Verdict};
 use crate::auth::KeyLimits;
 use crate::blob::BlobStore;
 use crate::config::RunsConfig;
@@ -35,6 +35,7 @@ use crate::store::{
     Accepted, Final, Finished, Idempotency, ListQuery, NewDelivery, NewSubmission, Owner, Page,
     Pending, Store, StoreError, Stored, StoredState, Whose,
 };
+use crate::webhook::Webhooks;
 
 /// Submissions that have ended and are still remembered here, for those who follow them.
 const REMEMBERED: usize = 256;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub catalog: Arc<CurrentCatalog>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where results are sent.
+    pub webhooks: Arc<Webhooks>,
     /// Where outputs wait for a checker.
     pub spool: std::path::PathBuf,
     /// How many workers there are to be.
@@ -240,7 +243,23 @@ impl Judging {
             max_groups: parts.config.max_groups,
             workers: parts.workers,
         };
-        validate(request, &terms, bounds, errors)
+        let callback = self.callback(request.callback.as_deref());
+        let mut task = validate(request, &terms, bounds, errors)?;
+        task.callback = callback.map_err(|error| vec![error])?;
+        Ok(task)
+    }
+
+    fn callback(
+        &self,
+        request: Option<&CallbackRequest>,
+    ) -> Result<Option<NewDelivery>, FieldError> {
+        let Some(CallbackRequest { url, secret_id }) = request else {
+            return Ok(None);
+        };
+        let webhooks = &self.0.parts.webhooks;
+        webhooks
+            .check("/callback", url, secret_id.as_deref())
+            .map(Some)
     }
 
     /// Takes submissions, all or none; they are safe when this resolves.
@@ -453,12 +472,21 @@ impl Judging {
         };
         let before = stored.map(|stored| stored.document).unwrap_or_default();
         let document = document::given_up(&before, stopped.verdict, &stopped.message);
-        self.finish(pending, stopped.verdict, document.clone(), None)
+        let delivery = self.owed(pending.id).await;
+        self.finish(pending, stopped.verdict, document.clone(), delivery)
             .await;
         if let Some(live) = self.0.lock().lives.get(&pending.id) {
             live.end(&document);
         }
         document
+    }
+
+    /// The callback that an unjudged submission asked for, if it can still be understood.
+    async fn owed(&self, id: Uuid) -> Option<NewDelivery> {
+        let request = self.0.parts.store.request(id).await.ok()??;
+        let kept: Kept = serde_json::from_slice(&request).ok()?;
+        let parsed = parse::<SubmissionRequest>(kept.request.get().as_bytes()).ok()?;
+        self.callback(parsed.value?.callback.as_deref()).ok()?
     }
 
     /// Stores a result, however long that takes: without it all would be judged again.
@@ -469,6 +497,7 @@ impl Judging {
         document: Vec<u8>,
         delivery: Option<NewDelivery>,
     ) {
+        let owed = delivery.is_some();
         let done = Finished {
             id: pending.id,
             state: match verdict {
@@ -483,6 +512,9 @@ impl Judging {
         loop {
             match self.0.parts.store.finish(done.clone()).await {
                 Ok(new) => {
+                    if owed {
+                        self.0.parts.webhooks.wake();
+                    }
                     if new {
                         self.0
                             .parts
@@ -547,11 +579,26 @@ impl Judging {
     pub async fn show(&self, whose: Whose, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
         let live = self.0.lock().lives.get(&id).cloned();
         let live = live.filter(|live| sees(whose, live.owner()));
+        // Once it has ended the store knows more.
+        let live = live.filter(|live| !live.has_ended());
         if let Some(document) = live.and_then(|live| live.document()) {
             return Ok(Some(document));
         }
-        let stored = self.0.parts.store.submission(whose, id).await?;
-        Ok(stored.map(|stored| stored.document))
+        let Some(stored) = self.0.parts.store.submission(whose, id).await? else {
+            return Ok(None);
+        };
+        self.with_deliveries(stored).await.map(Some)
+    }
+
+    /// The document of a stored submission, and how its callback fares.
+    async fn with_deliveries(&self, stored: Stored) -> Result<Vec<u8>, StoreError> {
+        let url = document::callback(&stored.document);
+        let (Some(url), Some(finished_at)) = (url, stored.finished_at) else {
+            return Ok(stored.document);
+        };
+        let records = self.0.parts.store.deliveries(stored.id).await?;
+        let report = self.0.parts.webhooks.report(&url, finished_at, &records);
+        Ok(document::with_callback(&stored.document, &report))
     }
 
     /// Somebody to watch a submission with: [`Followed::Live`] until a while after its end.

@@ -2,8 +2,7 @@
 
 use std::io::Read;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::harness::{Service, eventually, groups_of, kill_9, proc_status, python, request};

@@ -1,5 +1,6 @@
 //! Submissions from the request to the result, with real programs.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -286,4 +287,60 @@ fn events_are_told_and_told_again_from_where_they_broke_off() {
         .filter_map(|l| l.strip_prefix("event: "))
         .collect();
     assert_eq!(rest, ["finished"]);
+}
+
+/// Answers one POST with 204, and gives its head and its body.
+fn receive(listener: &std::net::TcpListener) -> (String, Vec<u8>) {
+    let (stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut line) = (String::new(), String::new());
+    while reader.read_line(&mut line).unwrap() > 2 {
+        head.push_str(&line.to_ascii_lowercase());
+        line.clear();
+    }
+    let length = head
+        .lines()
+        .find_map(|l| l.strip_prefix("content-length: "));
+    let mut body = vec![0; length.unwrap().parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    let mut stream = reader.into_inner();
+    stream
+        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+        .unwrap();
+    (head, body)
+}
+
+#[test]
+fn the_result_is_sent_where_the_submission_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "[webhooks]\nallow = [\"127.0.0.1\"]\n").unwrap();
+    let service = Service::settled(&["--config", config.path().to_str().unwrap()]);
+    let mut request = add(&[(1, 2)]);
+    request["callback"] = json!({"url": format!("http://{address}/hook")});
+    let (status, accepted) = service.post("/v1/submissions", &request);
+    assert_eq!(status, 202, "{accepted}");
+    let (head, body) = receive(&listener);
+    assert!(head.starts_with("post /hook"), "{head}");
+    let sent: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (&sent["id"], &sent["verdict"]),
+        (&accepted["id"], &json!("accepted"))
+    );
+    let id = accepted["id"].as_str().unwrap();
+    eventually("the delivery is logged", || {
+        show(&service, id)["callback"]["state"] == "delivered"
+    });
+    let log = show(&service, id)["callback"]["attempts"].clone();
+    assert_eq!(log[0]["status"], 204);
+
+    let refused = json!({"url": "http://169.254.169.254/latest"});
+    request["callback"] = refused;
+    let (status, answer) = service.post("/v1/submissions", &request);
+    assert_eq!(
+        (status, &answer["errors"][0]["pointer"]),
+        (422, &json!("/callback/url")),
+        "{answer}"
+    );
 }
