@@ -9,6 +9,7 @@ pub mod api;
 pub mod auth;
 pub mod blob;
 pub mod cache;
+pub mod client;
 pub mod config;
 pub mod health;
 pub mod http;

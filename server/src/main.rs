@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use brig_server::auth::cli::KeysArgs;
+use brig_server::client::{self, ConfigArgs, RunArgs, StatusArgs, SubmitArgs};
 use brig_server::config::ServeArgs;
 use brig_server::{auth, server_process, supervisor};
 use clap::{Parser, Subcommand};
@@ -22,6 +23,10 @@ enum Command {
     Serve(ServeArgs),
     /// Make, list and revoke API keys
     Keys(KeysArgs),
+    Run(Box<RunArgs>),
+    Submit(Box<SubmitArgs>),
+    Status(StatusArgs),
+    Config(ConfigArgs),
 }
 
 fn main() -> ExitCode {
@@ -32,10 +37,18 @@ fn main() -> ExitCode {
     if let Some(code) = server_process::main() {
         return exit(code);
     }
-    let done = match Cli::parse().command {
-        Command::Serve(args) => supervisor::run(&args),
-        Command::Keys(args) => auth::cli::run(&args),
-    };
+    let as_client = |command| exit(client::main(&command));
+    match Cli::parse().command {
+        Command::Serve(args) => report(supervisor::run(&args)),
+        Command::Keys(args) => report(auth::cli::run(&args)),
+        Command::Run(args) => as_client(client::Command::Run(args)),
+        Command::Submit(args) => as_client(client::Command::Submit(args)),
+        Command::Status(args) => as_client(client::Command::Status(args)),
+        Command::Config(args) => as_client(client::Command::Config(args)),
+    }
+}
+
+fn report(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

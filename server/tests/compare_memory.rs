@@ -56,8 +56,8 @@ fn compare(comparison: Comparison, text: &[u8], bytes: u64) {
             len => comparer.feed(&chunk[..len]).unwrap(),
         }
     }
-    let compared = comparer.finish().unwrap();
-    assert_eq!(compared.verdict, Match::Same, "{:?}", compared.message);
+    let outcome = comparer.finish().unwrap();
+    assert_eq!(outcome.verdict, Match::Same, "{:?}", outcome.message);
 }
 
 #[test]

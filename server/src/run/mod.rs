@@ -14,7 +14,7 @@ mod stage;
 mod validate;
 mod verdict;
 mod version;
-mod words;
+pub(crate) mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

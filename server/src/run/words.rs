@@ -85,7 +85,7 @@ fn peak(report: &StageReport, before: &str) -> String {
 
 /// Microseconds for people.
 #[allow(clippy::cast_precision_loss)] // two decimals are shown
-pub(super) fn time(us: u64) -> String {
+pub(crate) fn time(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
         1_000..1_000_000 => format!("{} ms", us / 1_000),
@@ -95,7 +95,7 @@ pub(super) fn time(us: u64) -> String {
 
 /// Bytes for people.
 #[allow(clippy::cast_precision_loss)] // one decimal is shown
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.iter().find(|(_, size)| bytes >= *size) {
         Some((unit, size)) if bytes.is_multiple_of(*size) => format!("{} {unit}", bytes / size),
