@@ -13,11 +13,11 @@ use super::document;
 use super::interactive::Pairs;
 use super::live::Live;
 use super::task::{Checker, Helper, Task};
-use super::testing::{Bench, Judge, of_run};
+use super::testing::{ATTEMPTS, Bench, Judge, is_transient, of_run};
 use crate::api::{Submission, SubmissionState, Verdict};
 use crate::blob::{BlobStore, PinError};
 use crate::pool::{Class, Turn};
-use crate::run::{Engine, Program, show_stage};
+use crate::run::{Compiled, Engine, Program, Sources, show_stage};
 use crate::store::{Owner, Priority};
 
 /// What judging takes.
@@ -86,8 +86,7 @@ impl Means {
     }
 
     async fn compile(&self, live: &Live, task: &Task, turn: Turn) -> Result<Program, Stopped> {
-        let compiled = self.engine.compile(&task.sources, turn, None).await;
-        let compiled = compiled.map_err(|halt| Stopped::failed(&halt.into()))?;
+        let compiled = self.make(&task.sources, turn).await?;
         if let Some(stage) = compiled.stage {
             live.compiled(show_stage(stage, None));
         }
@@ -95,6 +94,22 @@ impl Means {
             verdict: of_run(verdict.status),
             message: verdict.message,
         })
+    }
+
+    /// Compiles `sources`; again, if the worker was lost.
+    async fn make(&self, sources: &Sources, turn: Turn) -> Result<Compiled, Stopped> {
+        let mut attempt = 1;
+        loop {
+            let error = match self.engine.compile(sources, turn, None).await {
+                Ok(compiled) => return Ok(compiled),
+                Err(halt) => anyhow::Error::from(halt),
+            };
+            if attempt == ATTEMPTS || !is_transient(&error) {
+                return Err(Stopped::failed(&error));
+            }
+            tracing::warn!("a compile stage is tried again: {error:#}");
+            attempt += 1;
+        }
     }
 
     /// Makes the checker or the interactor, if there is one.
@@ -114,14 +129,8 @@ impl Means {
         }
     }
 
-    async fn helper(
-        &self,
-        role: &str,
-        sources: &crate::run::Sources,
-        turn: Turn,
-    ) -> Result<Program, Stopped> {
-        let compiled = self.engine.compile(sources, turn, None).await;
-        let compiled = compiled.map_err(|halt| Stopped::failed(&halt.into()))?;
+    async fn helper(&self, role: &str, sources: &Sources, turn: Turn) -> Result<Program, Stopped> {
+        let compiled = self.make(sources, turn).await?;
         compiled.outcome.map_err(|verdict| Stopped {
             verdict: Verdict::JudgeError,
             message: format!("the {role} cannot be used: {}", verdict.message),

@@ -25,8 +25,8 @@ use crate::pool::{ExecuteError, Inputs, Reading, Turn};
 use crate::run::{Engine, Halt, Program, StageResult};
 use crate::store::Owner;
 
-/// A worker that was lost, or a sandbox that failed, costs a test nothing but time, this often.
-const ATTEMPTS: usize = 3;
+/// A worker that was lost, or a sandbox that failed, costs a stage nothing but time, this often.
+pub(super) const ATTEMPTS: usize = 3;
 
 /// What judging a test takes, beside the test.
 pub(super) struct Bench {
@@ -317,7 +317,7 @@ pub(super) fn make_room(
 }
 
 /// Whether another try may go better: the worker was lost, or its sandbox failed.
-fn is_transient(error: &anyhow::Error) -> bool {
+pub(super) fn is_transient(error: &anyhow::Error) -> bool {
     matches!(
         error.downcast_ref::<ExecuteError>(),
         Some(ExecuteError::WorkerLost { .. } | ExecuteError::Fault(_))
