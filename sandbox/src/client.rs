@@ -1,6 +1,7 @@
 //! Talking to a worker from straight-line code: the command line and the self-check. (The server
 //! does the same asynchronously.)
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ pub struct Watch<'a> {
     pub stderr: &'a mut dyn Write,
     /// When this becomes readable the stage is cancelled.
     pub cancel: Option<BorrowedFd<'a>>,
+    /// What is typed into the program's terminal, if it has one; the end of it as ctrl-D.
+    pub keyboard: Option<BorrowedFd<'a>>,
 }
 
 impl Client {
@@ -101,6 +104,7 @@ impl Client {
             stdout: &mut io::sink(),
             stderr: &mut io::sink(),
             cancel: None,
+            keyboard: None,
         };
         self.run(
             &ToWorker::Probe {
@@ -135,6 +139,7 @@ impl Client {
                 Stream::new(stderr, watch.stderr),
             ],
             cancel: watch.cancel,
+            keyboard: watch.keyboard.map(Keyboard::new),
             finished: None,
             stopped: false,
         };
@@ -154,8 +159,8 @@ impl Client {
         })
     }
 
-    /// Takes one message; returns the end of a job.
-    fn receive(&mut self) -> Result<Option<Finished>, SandboxFault> {
+    /// Takes one message; returns what there is to know about a job.
+    fn receive(&mut self) -> Result<Option<News>, SandboxFault> {
         let Some((message, mut fds)) = self
             .channel
             .recv::<FromWorker>()
@@ -175,6 +180,7 @@ impl Client {
             | FromWorker::Warm { .. }
             | FromWorker::Started { .. }
             | FromWorker::Sample { .. } => Ok(None),
+            FromWorker::Terminal { .. } => Ok(fds.pop().map(News::Terminal)),
             FromWorker::Ready { .. } => {
                 self.ready = fds.try_into().ok();
                 Ok(None)
@@ -183,13 +189,19 @@ impl Client {
                 job,
                 result,
                 collected,
-            } => Ok(Some(Finished {
+            } => Ok(Some(News::Finished(Finished {
                 job,
                 result,
                 archive: fds.pop().filter(|_| collected),
-            })),
+            }))),
         }
     }
+}
+
+enum News {
+    /// The program started and this is its terminal.
+    Terminal(OwnedFd),
+    Finished(Finished),
 }
 
 struct Finished {
@@ -200,7 +212,7 @@ struct Finished {
 
 struct Stream<'a> {
     /// `None` after its end.
-    pipe: Option<std::fs::File>,
+    pipe: Option<File>,
     sink: &'a mut dyn Write,
     bytes: u64,
 }
@@ -226,6 +238,11 @@ impl<'a> Stream<'a> {
                 return Ok(true);
             }
             Ok(n) => n,
+            // Of a terminal that no program has open any more.
+            Err(e) if e.raw_os_error() == Some(libc::EIO) => {
+                self.pipe = None;
+                return Ok(true);
+            }
             Err(e)
                 if matches!(
                     e.kind(),
@@ -238,16 +255,84 @@ impl<'a> Stream<'a> {
         };
         let room = usize::try_from(limit.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         self.sink.write_all(&buffer[..n.min(room)])?;
+        // A prompt has no end of line.
+        self.sink.flush()?;
         self.bytes += n as u64;
         Ok(self.bytes <= limit)
+    }
+}
+
+/// What is typed, on its way into a terminal.
+struct Keyboard<'a> {
+    source: BorrowedFd<'a>,
+    /// Once the program has started.
+    terminal: Option<File>,
+    /// Read and not yet written.
+    pending: Vec<u8>,
+    ended: bool,
+}
+
+impl<'a> Keyboard<'a> {
+    /// Ctrl-D, as terminals are set unless a program sets them differently.
+    const END: u8 = 4;
+
+    fn new(source: BorrowedFd<'a>) -> Self {
+        Self {
+            source,
+            terminal: None,
+            pending: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// What to wait for.
+    fn wants(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let terminal = self.terminal.as_ref()?;
+        if !self.pending.is_empty() {
+            return Some((terminal.as_fd(), PollFlags::POLLOUT));
+        }
+        (!self.ended).then_some((self.source, PollFlags::POLLIN))
+    }
+
+    fn pump(&mut self) -> io::Result<()> {
+        let Some(terminal) = &mut self.terminal else {
+            return Ok(());
+        };
+        if self.pending.is_empty() {
+            let mut buffer = [0; 1024];
+            let n = nix::unistd::read(self.source, &mut buffer)?;
+            self.pending.extend_from_slice(&buffer[..n]);
+            self.ended = n == 0;
+            if self.ended {
+                self.pending.push(Self::END);
+            }
+        }
+        match terminal.write(&self.pending) {
+            Ok(n) => drop(self.pending.drain(..n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            // The program is gone.
+            Err(e) if e.raw_os_error() == Some(libc::EIO) => self.terminal = None,
+            Err(e) => return Err(e),
+        }
+        Ok(())
     }
 }
 
 struct Running<'a> {
     streams: [Stream<'a>; 2],
     cancel: Option<BorrowedFd<'a>>,
+    keyboard: Option<Keyboard<'a>>,
     finished: Option<(Result<StageReport, SandboxFault>, Option<OwnedFd>)>,
     stopped: bool,
+}
+
+/// What has something to say.
+#[derive(Default)]
+struct Ready {
+    streams: [bool; 2],
+    channel: bool,
+    cancel: bool,
+    keyboard: bool,
 }
 
 impl Running<'_> {
@@ -256,47 +341,72 @@ impl Running<'_> {
     }
 
     fn step(&mut self, client: &mut Client, id: u64, limit: u64) -> Result<(), SandboxFault> {
-        let (streams, channel, cancel) = self.wait(client)?;
-        for (stream, ready) in self.streams.iter_mut().zip(streams) {
+        let ready = self.wait(client)?;
+        for (stream, ready) in self.streams.iter_mut().zip(ready.streams) {
             if ready && !stream.pump(limit).step("pass on output")? && !self.stopped {
                 self.stopped = true;
                 stop(client, id, StopReason::OutputLimit)?;
             }
         }
-        if channel
-            && self.finished.is_none()
-            && let Some(finished) = client.receive()?.filter(|f| f.job == id)
-        {
-            self.finished = Some((finished.result, finished.archive));
+        if ready.channel && self.finished.is_none() {
+            match client.receive()? {
+                Some(News::Terminal(master)) => self.has_terminal(master)?,
+                Some(News::Finished(f)) if f.job == id => {
+                    self.finished = Some((f.result, f.archive));
+                    self.keyboard = None;
+                }
+                _ => {}
+            }
         }
-        if cancel && !self.stopped {
+        if ready.cancel && !self.stopped {
             self.stopped = true;
             stop(client, id, StopReason::Cancelled)?;
+        }
+        if let Some(keyboard) = self.keyboard.as_mut().filter(|_| ready.keyboard) {
+            keyboard.pump().step("pass on what is typed")?;
         }
         Ok(())
     }
 
-    /// Which of the two streams, the channel and the cancel descriptor have something.
-    fn wait(&self, client: &Client) -> Result<([bool; 2], bool, bool), SandboxFault> {
+    /// From now on all output comes from there.
+    fn has_terminal(&mut self, master: OwnedFd) -> Result<(), SandboxFault> {
+        if let Some(keyboard) = &mut self.keyboard {
+            let copy = master.try_clone().step("share the terminal")?;
+            keyboard.terminal = Some(copy.into());
+        }
+        self.streams[0].pipe = Some(master.into());
+        Ok(())
+    }
+
+    fn wait(&self, client: &Client) -> Result<Ready, SandboxFault> {
+        let readable = |fd| (fd, PollFlags::POLLIN);
         let sources = [
-            self.streams[0].pipe.as_ref().map(AsFd::as_fd),
-            self.streams[1].pipe.as_ref().map(AsFd::as_fd),
-            self.finished.is_none().then(|| client.channel.as_fd()),
-            self.cancel.filter(|_| !self.stopped),
+            self.streams[0].pipe.as_ref().map(AsFd::as_fd).map(readable),
+            self.streams[1].pipe.as_ref().map(AsFd::as_fd).map(readable),
+            self.finished
+                .is_none()
+                .then(|| readable(client.channel.as_fd())),
+            self.cancel.filter(|_| !self.stopped).map(readable),
+            self.keyboard.as_ref().and_then(Keyboard::wants),
         ];
         let mut fds: Vec<_> = sources
             .iter()
             .flatten()
-            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+            .map(|(fd, events)| PollFd::new(*fd, *events))
             .collect();
         match poll(&mut fds, PollTimeout::NONE) {
-            Err(nix::errno::Errno::EINTR) => return Ok(([false; 2], false, false)),
+            Err(nix::errno::Errno::EINTR) => return Ok(Ready::default()),
             answer => answer.step("wait for the program")?,
         };
         let mut polled = fds.iter().map(|fd| fd.any().unwrap_or(false));
-        let [stdout, stderr, channel, cancel] =
+        let [stdout, stderr, channel, cancel, keyboard] =
             sources.map(|source| source.is_some() && polled.next().unwrap_or(false));
-        Ok(([stdout, stderr], channel, cancel))
+        Ok(Ready {
+            streams: [stdout, stderr],
+            channel,
+            cancel,
+            keyboard,
+        })
     }
 }
 

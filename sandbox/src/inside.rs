@@ -4,6 +4,7 @@
 //! worker ----ToInit---> init          worker --ProgramJob--> program's process
 //!        <--FromInit---                                        |
 //!                       ^-------------FromProgram--------------'
+//! (FromProgramToWorker goes the way of ProgramJob, back.)
 //! ```
 //!
 //! The program's process has these channels only until `execve`: all are close-on-exec. Init trusts
@@ -95,6 +96,13 @@ pub struct ProgramJob {
     pub job: Job,
     /// What to do instead of executing the job's program.
     pub probe: Option<Probe>,
+}
+
+/// From the program's process to the worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromProgramToWorker {
+    /// The job wants a terminal. Carries its master.
+    Terminal,
 }
 
 /// From the program's process to init.

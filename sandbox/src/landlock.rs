@@ -8,14 +8,16 @@ use landlock::{
 use crate::policy::Landlock;
 use crate::report::SandboxFault;
 use crate::step::Step;
+use crate::terminal;
 
 /// The newest interface this code knows. Rights that an older kernel does not have are left out;
 /// the self-check proves that what is left denies.
 const NEWEST: ABI = ABI::V6;
 
-/// Puts the calling process under `rules` for good.
-pub fn restrict(rules: &Landlock) -> Result<(), SandboxFault> {
-    let domain = build(rules).step("build the Landlock domain")?;
+/// Puts the calling process under `rules` for good; with a `terminal` of its own it may also open
+/// that.
+pub fn restrict(rules: &Landlock, terminal: bool) -> Result<(), SandboxFault> {
+    let domain = build(rules, terminal).step("build the Landlock domain")?;
     let status = domain.restrict_self().step("enforce Landlock")?;
     if status.ruleset == RulesetStatus::NotEnforced {
         return Err(SandboxFault {
@@ -30,15 +32,23 @@ pub fn restrict(rules: &Landlock) -> Result<(), SandboxFault> {
 
 /// Builds the domain for `rules` from the file tree as it is now. Paths that do not exist are
 /// skipped.
-fn build(rules: &Landlock) -> Result<RulesetCreated, RulesetError> {
+fn build(rules: &Landlock, terminal: bool) -> Result<RulesetCreated, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let full = AccessFs::from_all(NEWEST);
-    let groups: [(&[String], BitFlags<AccessFs>); 4] = [
+    let terminal: Vec<String> = terminal
+        .then(|| terminal::PATH.to_owned())
+        .into_iter()
+        .collect();
+    let groups: [(&[String], BitFlags<AccessFs>); 5] = [
         (&rules.read, read),
         (&rules.read_execute, read | AccessFs::Execute),
         (
             &rules.read_write_file,
             AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate,
+        ),
+        (
+            &terminal,
+            AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev,
         ),
         (
             &rules.full,

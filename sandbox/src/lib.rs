@@ -25,5 +25,6 @@ pub mod selfcheck;
 pub mod spawn;
 pub mod step;
 pub mod sys;
+pub mod terminal;
 pub mod wire;
 pub mod worker;

@@ -28,13 +28,13 @@ use crate::attach;
 use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::init::{Birth, keep_only, now_ns};
-use crate::inside::{FromProgram, ProgramJob, Resources};
+use crate::inside::{FromProgram, FromProgramToWorker, ProgramJob, Resources};
 use crate::landlock;
 use crate::layers::Layers;
 use crate::limits::Limits;
 use crate::policy::seccomp::{EXECUTABLE_FD, LISTENER_SOCKET_FD};
 use crate::probe;
-use crate::protocol::Job;
+use crate::protocol::{Job, WindowSize};
 use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::exec::{StringArray, execve, execve_fd};
@@ -42,6 +42,8 @@ use crate::sys::open::close_range;
 use crate::sys::process::{exit_now, reset_signal};
 use crate::sys::seccomp;
 use crate::sys::shared::Mark;
+use crate::sys::terminal::make_controlling;
+use crate::terminal::{self, Terminal};
 use crate::wire::Channel;
 use crate::worker::CompiledPolicy;
 
@@ -89,8 +91,12 @@ impl Process<'_> {
             attach::copy_in(file, Path::new("/box"), path)
                 .step("copy the attached files to /box")?;
         }
+        let stdio = match job.pty {
+            Some(size) => self.make_terminal(size)?,
+            None => stdio,
+        };
         let executable = Executable::find(&job, policy);
-        self.lock_down(&job.limits, policy, stdio, &executable)?;
+        self.lock_down(&job, policy, stdio, &executable)?;
         self.announce(policy, cpu_before_ns)?;
         if let Some(probe) = probe {
             exit_now(probe::run(probe));
@@ -100,11 +106,24 @@ impl Process<'_> {
         give_up(job.argv.first().map_or("", String::as_str), &error)
     }
 
+    /// Gives the worker the terminal's master and returns the program's standard streams.
+    fn make_terminal(&self, size: WindowSize) -> Result<[OwnedFd; 3], SandboxFault> {
+        const STEP: &str = "make a terminal";
+        let Terminal { master, program } = terminal::make(size).step(STEP)?;
+        let sent = self
+            .birth
+            .jobs
+            .send(&FromProgramToWorker::Terminal, &[master.as_fd()]);
+        sent.step("hand over the terminal")?;
+        let copy = || program.try_clone().step(STEP);
+        Ok([copy()?, copy()?, copy()?])
+    }
+
     /// The whole set-up after the mounts, in order. From the end of it on, the only descriptors
     /// are 0 to 2 and ours beyond what a program can own.
     fn lock_down(
         &self,
-        limits: &Limits,
+        job: &Job,
         policy: &CompiledPolicy,
         stdio: [OwnedFd; 3],
         executable: &Executable,
@@ -116,6 +135,9 @@ impl Process<'_> {
         umask(Mode::from_bits_truncate(0o022));
         chdir("/box").step("enter /box")?;
         set_stdio(stdio).step("set stdin, stdout and stderr")?;
+        if job.pty.is_some() {
+            make_controlling(io::stdin().as_fd()).step("take control of the terminal")?;
+        }
         move_beyond(self.init.as_fd(), LISTENER_SOCKET_FD).step("move init's channel")?;
         move_beyond(self.birth.jobs.as_fd(), LISTENER_SOCKET_FD + 2)
             .step("move the worker's channel")?;
@@ -123,7 +145,7 @@ impl Process<'_> {
             move_beyond(file.as_fd(), EXECUTABLE_FD).step("move the executable")?;
         }
         if on(Layers::RLIMITS) {
-            set_rlimits(limits).step("set resource limits")?;
+            set_rlimits(&job.limits).step("set resource limits")?;
         }
         if on(Layers::CAPABILITIES) {
             capabilities::drop_all().step("drop capabilities")?;
@@ -134,7 +156,7 @@ impl Process<'_> {
             prctl::set_no_new_privs().step("set no_new_privs")?;
         }
         if on(Layers::LANDLOCK) {
-            landlock::restrict(&policy.policy.landlock)?;
+            landlock::restrict(&policy.policy.landlock, job.pty.is_some())?;
         }
         close_range(3, LISTENER_SOCKET_FD.unsigned_abs() - 1).step("close descriptors")
     }

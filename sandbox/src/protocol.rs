@@ -57,6 +57,11 @@ pub enum FromWorker {
         /// The job's id.
         job: u64,
     },
+    /// The program has a terminal, whose master comes along, non-blocking.
+    Terminal {
+        /// The job's id.
+        job: u64,
+    },
     /// The answer to [`ToWorker::Sample`].
     Sample {
         /// The job's id.
@@ -169,6 +174,15 @@ pub enum StopReason {
     OutputLimit,
 }
 
+/// The size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct WindowSize {
+    pub rows: u16,
+    pub cols: u16,
+}
+
 /// One stage to execute.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Job {
@@ -191,6 +205,9 @@ pub struct Job {
     pub files: Vec<String>,
     /// Whether stdin is an attached descriptor instead of the pipe announced with `Ready`.
     pub stdin_attached: bool,
+    /// Whether stdin, stdout and stderr are a terminal of this size, which controls the program's
+    /// session, instead of the pipes.
+    pub pty: Option<WindowSize>,
     /// What to bring back from `/box` afterwards.
     pub collect: Option<Collect>,
 }

@@ -62,6 +62,8 @@ const LINKS: &[(&str, &str)] = &[
     ("/proc/self/fd/1", "dev/stdout"),
     ("/proc/self/fd/2", "dev/stderr"),
     ("/tmp", "dev/shm"),
+    // There only for a program with a terminal, whose own this is.
+    ("pts/0", "dev/tty"),
 ];
 const FILES: &[(&str, &str)] = &[
     (
@@ -243,7 +245,7 @@ fn take_hold(host: &Path, inside: &Path, off: Layers) -> Result<Source, SandboxF
 
 /// Directories, links and files of the tree itself, in the current directory.
 fn make_skeleton(off: Layers) -> io::Result<()> {
-    for dir in ["box", "tmp", "proc", "dev", "etc"] {
+    for dir in ["box", "tmp", "proc", "dev", "dev/pts", "etc"] {
         make_dirs(Path::new(dir))?;
     }
     for name in TOP_LEVEL {

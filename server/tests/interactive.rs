@@ -123,7 +123,7 @@ impl Case {
         let turn = Turn::judging(Class::Normal, None);
         let (first, second) = Pairs::default().lease(pool, turn).await.unwrap();
         let mut interactor = open(first, &self.interactor, self.interactor_limits, true).await;
-        assert!(interactor.started().await);
+        assert!(interactor.started().await.is_some());
         let program = open(second, &self.program, self.program_limits, false).await;
         let options = PlayOptions {
             protocol: CheckerProtocol::Icpc,

@@ -1,7 +1,7 @@
 //! `brig-sandbox run`.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -16,13 +16,14 @@ use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
 use brig_sandbox::limits::Limits;
 use brig_sandbox::policy;
-use brig_sandbox::protocol::{Collect, Job};
+use brig_sandbox::protocol::{Collect, Job, WindowSize};
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::spawn::Launcher;
 use brig_sandbox::sys::memfd;
 use clap::{Args, ValueEnum};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::report::{Report, exit_status};
 use super::size;
@@ -82,6 +83,15 @@ pub(crate) struct RunArgs {
         help_heading = "Environment and files"
     )]
     attach: Vec<String>,
+    /// Give the program a terminal of this size, with brig-sandbox's own stdin as the keyboard
+    #[arg(
+        long,
+        value_name = "ROWSxCOLS",
+        value_parser = size::window,
+        conflicts_with_all = ["stdin", "stderr"],
+        help_heading = "Environment and files"
+    )]
+    pty: Option<WindowSize>,
     /// Read the program's stdin from a file [default: brig-sandbox's own stdin]
     #[arg(long, value_name = "FILE", help_heading = "Environment and files")]
     stdin: Option<PathBuf>,
@@ -212,7 +222,11 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
     let off = args.without.iter().fold(Layers::empty(), |all, l| all | *l);
     let archive = pack_files(&args.file)?;
     let attached = open_attached(&args.attach)?;
-    let stdin = open_stdin(args.stdin.as_deref())?;
+    let keyboard = io::stdin();
+    let stdin = match args.pty {
+        Some(_) => File::open("/dev/null")?.into(),
+        None => open_stdin(args.stdin.as_deref())?,
+    };
     let launcher = launcher(&args, policy_dir.path(), off)?;
     let worker = launcher.launch(0).context("starting the worker")?;
     let mut client = Client::new(worker.channel);
@@ -226,11 +240,14 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
         stdout: &mut outputs.stdout,
         stderr: &mut outputs.stderr,
         cancel: Some(interrupts.as_fd()),
+        keyboard: args.pty.map(|_| keyboard.as_fd()),
     };
     let mut fds = vec![archive.as_fd()];
     fds.extend(attached.iter().map(|(_, file)| file.as_fd()));
     fds.push(stdin.as_fd());
+    let keys = args.pty.map(|_| RawKeys::begin()).transpose()?;
     let execution = client.execute(job, &fds, watch)?;
+    drop(keys);
     drop(client);
     // The worker cleans up and exits when its channel closes; then its group goes.
     let _ = brig_sandbox::sys::process::reap_pidfd(worker.pidfd.as_fd());
@@ -321,6 +338,32 @@ fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
     Ok(archive::pack(packed.iter().map(|(path, content, x)| {
         (path.as_str(), content.as_slice(), *x)
     }))?)
+}
+
+/// While it lives, keys go to the program's terminal as they are typed.
+struct RawKeys(Option<Termios>);
+
+impl RawKeys {
+    fn begin() -> anyhow::Result<Self> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Ok(Self(None));
+        }
+        let before = tcgetattr(&stdin)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(&stdin, SetArg::TCSANOW, &raw)?;
+        Ok(Self(Some(before)))
+    }
+}
+
+impl Drop for RawKeys {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // A terminal that is gone needs no setting.
+            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before);
+        }
+    }
 }
 
 /// The two parts of `SRC[:DEST]`; DEST is the source's name unless given.
@@ -435,6 +478,7 @@ fn job(args: &RunArgs, policy: String) -> Job {
             max_files: 10_000,
             only_on_success: false,
         }),
+        pty: args.pty,
         ..Job::default()
     }
 }

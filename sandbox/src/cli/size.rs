@@ -1,5 +1,7 @@
 //! Sizes and times as people write them.
 
+use brig_sandbox::protocol::WindowSize;
+
 /// Bytes: a number with an optional `K`, `M` or `G` (powers of 1024), and an optional `iB` or `B`.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
@@ -24,6 +26,18 @@ pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
             "unknown unit {unit:?}; use ms, s or m, as in 1500ms or 1.5s"
         )),
     }
+}
+
+/// The size of a terminal: `24x80`.
+pub(super) fn window(text: &str) -> Result<WindowSize, String> {
+    let parts = text.split_once('x');
+    let size = parts.and_then(|(rows, cols)| {
+        Some(WindowSize {
+            rows: rows.parse().ok()?,
+            cols: cols.parse().ok()?,
+        })
+    });
+    size.ok_or_else(|| format!("{text:?} is not of the form ROWSxCOLS, as in 24x80"))
 }
 
 fn split(text: &str) -> (&str, &str) {
@@ -62,6 +76,7 @@ mod tests {
         assert_eq!(milliseconds("2"), Ok(2000));
         assert_eq!(milliseconds("1.5s"), Ok(1500));
         assert_eq!(milliseconds("20 ms"), Ok(20));
+        assert_eq!(window("24x80"), Ok(WindowSize { rows: 24, cols: 80 }));
     }
 
     #[test]
@@ -69,6 +84,7 @@ mod tests {
         for text in ["", "M", "-1", "1x", "99999999999999999999G", "1.2.3"] {
             assert!(bytes(text).is_err(), "{text}");
             assert!(milliseconds(text).is_err(), "{text}");
+            assert!(window(text).is_err(), "{text}");
         }
     }
 }

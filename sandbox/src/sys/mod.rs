@@ -9,6 +9,7 @@ pub mod pipe;
 pub mod process;
 pub mod seccomp;
 pub mod shared;
+pub mod terminal;
 
 use std::io;
 

@@ -1,6 +1,6 @@
 //! One stage: give the job to a sandbox, watch it, end it when it must end, and account for it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, ppoll};
@@ -9,7 +9,7 @@ use super::pool::Pool;
 use super::sandbox::Sandbox;
 use super::{Context, Pipes, waiting};
 use crate::cgroup::Counters;
-use crate::inside::{Ended, FromInit, ProgramJob, Resources, ToInit};
+use crate::inside::{Ended, FromInit, FromProgramToWorker, ProgramJob, Resources, ToInit};
 use crate::layers::Layers;
 use crate::policy::seccomp::call_name;
 use crate::protocol::{Collect, FromWorker, Job, StopReason, ToWorker, UserSignal};
@@ -133,13 +133,16 @@ impl Stage<'_> {
             if ready.init
                 && let Some(ended) = self.on_init()?
             {
+                // A program may be over before its start was noticed. Its process is dead, so the
+                // channel has an end.
+                while !self.handed_over {
+                    self.on_program()?;
+                }
                 self.mark = self.mark.or_else(|| self.sandbox.marks.get());
                 return Ok(Some(ended));
             }
-            // The program's process has closed its end: it is the program now, or dead.
             if ready.jobs {
-                self.handed_over = true;
-                self.mark = self.sandbox.marks.get();
+                self.on_program()?;
             }
             if ready.server && !self.on_server()? {
                 return Ok(None);
@@ -304,14 +307,42 @@ impl Stage<'_> {
         }
     }
 
+    /// The program's process says something, or has closed its end: then it is the program, or dead.
+    fn on_program(&mut self) -> Result<(), SandboxFault> {
+        let message = self.sandbox.jobs.recv::<FromProgramToWorker>();
+        match message.step("hear from the program's process")? {
+            Some((FromProgramToWorker::Terminal, fds)) => self.pass_on_terminal(&fds),
+            None => {
+                self.handed_over = true;
+                self.mark = self.sandbox.marks.get();
+                Ok(())
+            }
+        }
+    }
+
+    fn pass_on_terminal(&self, fds: &[OwnedFd]) -> Result<(), SandboxFault> {
+        let terminal = FromWorker::Terminal { job: self.job.id };
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        self.tell(&terminal, &fds, "give the server the terminal")
+    }
+
     /// Tells the server that the program may run from here on. Said before the job is in the sandbox's
     /// hands: if this worker dies later, the server must not take the job for one that never ran.
     fn announce(&self) -> Result<(), SandboxFault> {
         let started = FromWorker::Started { job: self.job.id };
-        match self.server.send(&started, &[]) {
+        self.tell(&started, &[], "tell the server that the program starts")
+    }
+
+    fn tell(
+        &self,
+        message: &FromWorker,
+        fds: &[BorrowedFd<'_>],
+        step: &'static str,
+    ) -> Result<(), SandboxFault> {
+        match self.server.send(message, fds) {
             // Noticed where the server's messages are read.
             Err(e) if super::is_disconnected(&e) => Ok(()),
-            answer => answer.step("tell the server that the program starts"),
+            answer => answer.step(step),
         }
     }
 

@@ -6,4 +6,5 @@ mod files;
 mod harness;
 mod host;
 mod limits;
+mod pty;
 mod world;

@@ -11,6 +11,7 @@ mod channel;
 pub(crate) mod fair;
 mod queue;
 mod session;
+mod terminal;
 mod worker;
 
 use std::io;
@@ -29,7 +30,8 @@ pub use capture::{Captured, Reading, Tap};
 pub(crate) use channel::AsyncChannel;
 pub use queue::{Class, Stats, Turn};
 use queue::{Entry, Offer, Queue};
-pub use session::{Control, Running, Session, SessionEnd};
+pub use session::{Control, Running, Session, SessionEnd, Started};
+pub use terminal::{Screen, Terminal};
 use worker::{Assignment, Reply, Worker};
 
 /// The workers and the queue in front of them. Clones are handles to the same pool.

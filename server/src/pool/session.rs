@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::terminal::Terminal;
 use super::{Account, ExecuteError};
 
 /// Requests on their way to a worker; a caller with more waits.
@@ -33,7 +34,7 @@ pub struct Session {
 /// A session without its pipes.
 pub struct Running {
     control: Control,
-    started: oneshot::Receiver<()>,
+    started: oneshot::Receiver<Option<Terminal>>,
     finished: oneshot::Receiver<SessionEnd>,
     _account: Account,
 }
@@ -43,6 +44,12 @@ pub struct Running {
 pub struct Control {
     stop: watch::Sender<Option<StopReason>>,
     commands: mpsc::Sender<Command>,
+}
+
+/// What comes with the start of a program.
+pub struct Started {
+    /// Its terminal, if the job asked for one; the pipes are of no use then.
+    pub terminal: Option<Terminal>,
 }
 
 /// The pipes of a session, as the worker's task gives them over.
@@ -65,7 +72,7 @@ pub(super) struct Link {
 
 /// What the task follows once the session is open.
 pub(super) struct Follow {
-    pub(super) started: oneshot::Sender<()>,
+    pub(super) started: oneshot::Sender<Option<Terminal>>,
     pub(super) stop: watch::Receiver<Option<StopReason>>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) finished: oneshot::Sender<SessionEnd>,
@@ -123,7 +130,7 @@ impl Opening {
 
 impl Session {
     /// See [`Running::started`].
-    pub async fn started(&mut self) -> bool {
+    pub async fn started(&mut self) -> Option<Started> {
         self.running.started().await
     }
 
@@ -134,10 +141,11 @@ impl Session {
 }
 
 impl Running {
-    /// Waits until the program starts. `false`: it did not and will not; [`Running::finished`] says
+    /// Waits until the program starts. `None`: it did not and will not; [`Running::finished`] says
     /// why. To be called once. Cancel-safe.
-    pub async fn started(&mut self) -> bool {
-        (&mut self.started).await.is_ok()
+    pub async fn started(&mut self) -> Option<Started> {
+        let terminal = (&mut self.started).await.ok()?;
+        Some(Started { terminal })
     }
 
     /// What can be asked of the job meanwhile.

@@ -23,6 +23,7 @@ use super::capture::{Capture, Reading};
 use super::channel::AsyncChannel;
 use super::queue::Queue;
 use super::session::{Command, Ends, Follow, Link, SessionEnd};
+use super::terminal::Terminal;
 use super::{ExecuteError, Inputs, StageOutput};
 
 /// A job and where its answer goes. A closed `reply` cancels the job.
@@ -363,9 +364,11 @@ impl Worker {
                 () = sleep_until(progress.deadline) => progress.time_out()?,
             }
             if progress.started
+                && !progress.awaits_terminal
                 && let Some(started) = relay.started.take()
             {
-                let _ = started.send(());
+                let terminal = progress.terminal.take();
+                let _ = started.send(terminal.map(Terminal::new).transpose()?);
             }
         }
         Ok(())
@@ -422,6 +425,7 @@ fn unexpected(message: &FromWorker, when: &str) -> Gone {
         FromWorker::Ready { .. } => "Ready",
         FromWorker::Warm { .. } => "Warm",
         FromWorker::Started { .. } => "Started",
+        FromWorker::Terminal { .. } => "Terminal",
         FromWorker::Sample { .. } => "Sample",
         FromWorker::Finished { .. } => "Finished",
     };
@@ -441,7 +445,7 @@ fn ends(pipes: Pipes, job: &Job) -> io::Result<Ends> {
 /// What goes between a worker and a session.
 struct Relay {
     /// Until the program has started.
-    started: Option<oneshot::Sender<()>>,
+    started: Option<oneshot::Sender<Option<Terminal>>>,
     stop: watch::Receiver<Option<StopReason>>,
     /// Until nobody can command any more.
     commands: Option<mpsc::Receiver<Command>>,
@@ -482,6 +486,10 @@ struct Progress {
     started: bool,
     stopped: bool,
     deadline: Instant,
+    /// The job asked for a terminal, and it has not come yet.
+    awaits_terminal: bool,
+    /// The master of the program's terminal, until the session has it.
+    terminal: Option<OwnedFd>,
     end: Option<End>,
 }
 
@@ -498,6 +506,8 @@ impl Progress {
             started: false,
             stopped: false,
             deadline: Instant::now() + wall_time + JOB_GRACE,
+            awaits_terminal: job.pty.is_some(),
+            terminal: None,
             end: None,
         }
     }
@@ -511,6 +521,10 @@ impl Progress {
             // Sent before the job had reached the worker.
             FromWorker::Warm { .. } => {}
             FromWorker::Started { job } if job == self.job => self.started = true,
+            FromWorker::Terminal { job } if job == self.job && self.awaits_terminal => {
+                self.awaits_terminal = false;
+                self.terminal = fds.pop();
+            }
             FromWorker::Finished {
                 job,
                 result,
