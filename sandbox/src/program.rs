@@ -58,6 +58,9 @@ pub fn run(birth: &Birth<'_>, init: &Channel, clock: u64) -> ! {
 /// What [`Process::prepare_and_run`] returns when all goes well.
 enum Never {}
 
+/// How far RLIMIT_CPU is beyond the limit that the worker enforces.
+const RLIMIT_CPU_SLACK_SECONDS: u64 = 2;
+
 struct Process<'a> {
     birth: &'a Birth<'a>,
     init: &'a Channel,
@@ -383,7 +386,10 @@ fn reset_signals() -> io::Result<()> {
 
 /// The limits that only setrlimit(2) has, and a second line behind the cgroup's CPU time.
 fn set_rlimits(limits: &Limits) -> io::Result<()> {
-    let cpu_seconds = limits.cpu_time_ms.div_ceil(1000) + 2;
+    // RLIMIT_CPU counts from this process's fork on, so what setting up took is added: on a slow
+    // host that is seconds.
+    let cpu_ms = limits.cpu_time_ms + cpu_ns()? / 1_000_000;
+    let cpu_seconds = cpu_ms.div_ceil(1000) + RLIMIT_CPU_SLACK_SECONDS;
     let all = [
         // Not 0: where the host pipes core dumps to a handler, which runs as root outside, only 1
         // keeps it from being started (core(5); "special value" in fs/coredump.c). No ELF core
