@@ -33,16 +33,20 @@ run: deps release ## Install what is missing, build, and serve on http://127.0.0
 	@.ci/tools/serve $(CARGO_TARGET_DIR)/release/brig --listen $(LISTEN) $(ARGS)
 
 .PHONY: build
-build: build-deps ## Build everything, without optimisation
+build: build-deps web ## Build everything, without optimisation
 	@cargo build --workspace --locked
 
 .PHONY: release
-release: build-deps ## Build brig and brig-sandbox, optimised, into target/release
+release: build-deps web ## Build brig and brig-sandbox, optimised, into target/release
 	@cargo build --release --workspace --bins --locked
 
 .PHONY: doctor
 doctor: build ## Show which layers of isolation this host enforces
 	@$(CARGO_TARGET_DIR)/debug/brig-sandbox doctor
+
+.PHONY: web
+web: ## Build the playground into web/dist
+	@.ci/tools/web-build
 
 # ---- Testing ----
 
@@ -50,26 +54,34 @@ doctor: build ## Show which layers of isolation this host enforces
 test: unit-test vm-test ## Run all tests: here, and under cgroup v2 in a virtual machine
 
 .PHONY: unit-test
-unit-test: test-deps ## Run the tests on this host
+unit-test: test-deps web web-test ## Run the tests on this host
 	@cargo nextest run --workspace --locked
 
+.PHONY: web-test
+web-test: web-deps ## Check the playground's types and run its unit tests
+	@cd web && npm run --silent typecheck && npm run --silent test
+
 .PHONY: attack
-attack: build-deps ## Run the attacks on the sandbox, here
+attack: build-deps web ## Run the attacks on the sandbox, here
 	@cargo test --locked -p brig-sandbox --test attacks
 
 .PHONY: hygiene
-hygiene: test-deps ## Run the test that 2,000 mixed runs leave nothing behind, here
+hygiene: test-deps web ## Run the test that 2,000 mixed runs leave nothing behind, here
 	@cargo nextest run --locked -p brig -E 'test(hygiene)'
 
 .PHONY: vm-test
-vm-test: test-deps vm-deps ## Run engine, attack and service tests under cgroup v2, in a virtual machine
+vm-test: test-deps vm-deps web ## Run engine, attack and service tests under cgroup v2, in a virtual machine
 	@.ci/tools/vm-test
 
 .PHONY: lint
-lint: lint-deps ## Check format, lints, licences and sources of dependencies
+lint: lint-deps web web-lint ## Check format, lints, licences and sources of dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@cargo deny --log-level error check bans licenses sources
+
+.PHONY: web-lint
+web-lint: web-deps ## Check the playground's code
+	@cd web && npm run --silent lint
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -84,13 +96,17 @@ docker: release ## Build the container image brig:latest with buildah or docker
 # ---- What all that needs ----
 
 .PHONY: deps
-deps: build-deps ## Install what building needs, and the core languages
+deps: build-deps web-deps ## Install what building needs, and the core languages
 	@.ci/tools/install-packages $(RUN_PACKAGES) $$(.ci/tools/language-packages core)
 
 .PHONY: build-deps
 build-deps:
 	@.ci/tools/install-packages $(BUILD_PACKAGES)
 	@.ci/tools/rust-toolchain
+
+.PHONY: web-deps
+web-deps:
+	@.ci/tools/web-deps
 
 .PHONY: languages
 languages: ## Install the tools of every language that Debian has
