@@ -19,6 +19,7 @@ use crate::blob::BlobsConfig;
 use crate::cache::CompileCacheConfig;
 use crate::judge::JudgingConfig;
 use crate::store::StoreConfig;
+use crate::web::WebConfig;
 use crate::webhook::{Secrets, WebhooksConfig};
 
 /// Flags of `brig serve`.
@@ -112,6 +113,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Who may use the service.
     pub auth: AuthConfig,
+    /// The web pages.
+    pub web: WebConfig,
 }
 
 /// Connections and requests.
@@ -191,6 +194,7 @@ impl Default for Config {
             webhooks: WebhooksConfig::default(),
             log: LogConfig::default(),
             auth: AuthConfig::default(),
+            web: WebConfig::default(),
         }
     }
 }
@@ -291,6 +295,7 @@ impl Config {
         self.blobs.check()?;
         self.judging.check()?;
         self.webhooks.check()?;
+        self.web.check()?;
         for origin in &self.http.cors_origins {
             axum::http::HeaderValue::from_str(origin)
                 .with_context(|| format!("http.cors_origins: {origin:?} is not an origin"))?;

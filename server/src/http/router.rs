@@ -8,8 +8,9 @@ use axum::routing::{delete, get, post, put};
 use super::access::needs;
 use super::app::App;
 use super::error::Error;
-use super::{blobs, catalog, events, middleware, ops, runs, submissions};
+use super::{blobs, catalog, events, middleware, ops, pages, runs, submissions};
 use crate::auth::Scope;
+use crate::web;
 
 /// The whole HTTP service. Routes are `keyed` unless there is a reason to leave them open; those
 /// without `needs` are for any caller.
@@ -57,6 +58,7 @@ pub fn router(app: Arc<App>) -> Router {
         (open.route("/metrics", metrics), keyed)
     };
     let open = open
+        .merge(pages::routes(web::FILES, &app.config.config.web))
         .method_not_allowed_fallback(async || Error::method_not_allowed())
         .fallback(async || Error::not_found("there is nothing at this path"))
         .with_state(Arc::clone(&app));
