@@ -78,7 +78,7 @@ fn pages() -> io::Result<Vec<File>> {
 fn sources(web: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(web).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let pages = names.filter(|name| name.ends_with(".html"));
+    let pages = names.filter(|name| Path::new(name).extension() == Some("html".as_ref()));
     pages.chain(["index.html".to_owned()]).collect()
 }
 
