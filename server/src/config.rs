@@ -19,6 +19,7 @@ use crate::blob::BlobsConfig;
 use crate::cache::CompileCacheConfig;
 use crate::judge::JudgingConfig;
 use crate::store::StoreConfig;
+use crate::telemetry::TelemetryConfig;
 use crate::web::WebConfig;
 use crate::webhook::{Secrets, WebhooksConfig};
 
@@ -111,6 +112,8 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// The log.
     pub log: LogConfig,
+    /// Traces.
+    pub telemetry: TelemetryConfig,
     /// Who may use the service.
     pub auth: AuthConfig,
     /// The web pages.
@@ -193,6 +196,7 @@ impl Default for Config {
             judging: JudgingConfig::default(),
             webhooks: WebhooksConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
             auth: AuthConfig::default(),
             web: WebConfig::default(),
         }
@@ -296,6 +300,7 @@ impl Config {
         self.judging.check()?;
         self.webhooks.check()?;
         self.web.check()?;
+        self.telemetry.check()?;
         for origin in &self.http.cors_origins {
             axum::http::HeaderValue::from_str(origin)
                 .with_context(|| format!("http.cors_origins: {origin:?} is not an origin"))?;

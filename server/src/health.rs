@@ -11,6 +11,7 @@ use brig_sandbox::protocol::Job;
 use tokio::sync::Notify;
 
 use crate::pool::{Inputs, Pool, Reading, Turn};
+use crate::store::Store;
 
 /// Without a proof for this long a probe is run.
 const PROBE_AFTER: Duration = Duration::from_secs(10);
@@ -21,10 +22,18 @@ const PROOF_LASTS: Duration = Duration::from_secs(30);
 /// A probe that takes longer has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The store is written to this often, and after a failure, to see that it can be.
+const STORE_PROBE_EVERY: Duration = Duration::from_secs(5);
+const STORE_PROBE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// A store that takes longer to write a little cannot be written to.
+const STORE_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What is known of the service's fitness.
 #[derive(Debug)]
 pub struct Health {
     last: Mutex<Last>,
+    /// Why the store cannot be written to, if so.
+    store: Mutex<Option<String>>,
     failed: Notify,
 }
 
@@ -42,6 +51,7 @@ impl Default for Health {
                 proof: None,
                 failure,
             }),
+            store: Mutex::default(),
             failed: Notify::new(),
         }
     }
@@ -86,6 +96,10 @@ impl Health {
         if last.failure.is_some() {
             return last.failure;
         }
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if store.is_some() {
+            return store.clone();
+        }
         let age = last.proof.map_or(Duration::MAX, |proof| proof.elapsed());
         let all_busy = stats.running == stats.workers;
         (age > PROOF_LASTS && !all_busy)
@@ -103,6 +117,35 @@ impl Health {
                 let _ = tokio::time::timeout(wait, failed).await;
             }
         }
+    }
+
+    /// Sees to it that it is known whether the store can be written to: what cannot be accepted, or
+    /// whose result cannot be kept, should go elsewhere. Runs until dropped.
+    pub async fn keep_proving_store(&self, store: &dyn Store) {
+        loop {
+            let written = tokio::time::timeout(STORE_PROBE_TIMEOUT, store.prove()).await;
+            let problem = match written {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("the store cannot be written to: {error}")),
+                Err(_) => Some("the store takes no writes in time".to_owned()),
+            };
+            let pause = match problem {
+                None => STORE_PROBE_EVERY,
+                Some(_) => STORE_PROBE_AFTER_FAILURE,
+            };
+            self.store_is(problem);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn store_is(&self, problem: Option<String>) {
+        let mut known = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &problem) {
+            (None, Some(why)) => tracing::warn!("not ready: {why}"),
+            (Some(_), None) => tracing::info!("the store can be written to again"),
+            _ => {}
+        }
+        *known = problem;
     }
 
     fn until_next_probe(&self) -> Duration {

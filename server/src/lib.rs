@@ -24,6 +24,7 @@ mod serve;
 pub mod server_process;
 pub mod store;
 pub mod supervisor;
+pub mod telemetry;
 pub mod web;
 pub mod webhook;
 

@@ -3,9 +3,12 @@
 //! Label values are bounded: languages and layers come from profiles, statuses and routes from
 //! code, system calls from the kernel's table (see [`syscall_label`]).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -15,13 +18,16 @@ use crate::api::RunStatus;
 use crate::blob::BlobMetrics;
 use crate::cache::CacheMetrics;
 use crate::judge::JudgingMetrics;
-use crate::pool::{StageOutput, Stats};
+use crate::pool::{PoolMetrics, StageOutput, Stats};
 use crate::run::RunResult;
+use crate::store::StoreMetrics;
+use crate::telemetry;
 
 /// Every metric of the service.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Described>,
     runs: IntCounterVec,
     refused: IntCounter,
     cpu: HistogramVec,
@@ -29,7 +35,6 @@ pub struct Metrics {
     memory: HistogramVec,
     setup: HistogramVec,
     total: Histogram,
-    queue_wait: Histogram,
     oom_kills: IntCounter,
     violations: IntCounterVec,
     http: IntCounterVec,
@@ -45,12 +50,15 @@ pub struct Metrics {
     pub(crate) blobs: BlobMetrics,
     pub(crate) judging: JudgingMetrics,
     pub(crate) cache: CacheMetrics,
+    pub(crate) pool: PoolMetrics,
+    pub(crate) store: StoreMetrics,
     webhooks: IntCounterVec,
     webhook_time: Histogram,
+    webhooks_owed: IntGauge,
 }
 
 /// 100 µs to 3 minutes.
-const TIME_BUCKETS: &[f64] = &[
+pub(crate) const TIME_BUCKETS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0, 60.0, 180.0,
 ];
@@ -71,17 +79,30 @@ const MEMORY_BUCKETS: &[f64] = &[
 
 /// Makes metrics and registers them. Names and labels are constants, so the first test that makes
 /// a [`Metrics`] shows that none of this can fail.
-pub(crate) struct Maker(Registry);
+#[derive(Default)]
+pub(crate) struct Maker {
+    registry: Registry,
+    described: RefCell<Vec<Described>>,
+}
+
+/// A metric's name and its labels.
+type Described = (String, Vec<String>);
 
 impl Maker {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        made: prometheus::Result<C>,
-    ) -> C {
-        let metric = made.expect("a valid metric");
-        self.0
-            .register(Box::new(metric.clone()))
+    /// Registers what was made elsewhere.
+    pub(crate) fn collect(&self, metrics: impl Collector + 'static) {
+        let described = metrics.desc().into_iter();
+        let described =
+            described.map(|about| (about.fq_name.clone(), about.variable_labels.clone()));
+        self.described.borrow_mut().extend(described);
+        self.registry
+            .register(Box::new(metrics))
             .expect("a name of its own");
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let metric = made.expect("a valid metric");
+        self.collect(metric.clone());
         metric
     }
 
@@ -121,7 +142,9 @@ impl Maker {
 impl Metrics {
     /// All metrics at zero; `degraded` layers are shown for good.
     pub fn new(degraded: &[String]) -> Self {
-        let make = Maker(Registry::new());
+        let make = Maker::default();
+        make.collect(ProcessCollector::for_self());
+        make.collect(telemetry::SPANS.clone());
         let build = make.gauges(
             "brig_build_info",
             "Always 1; the label is the version",
@@ -150,7 +173,6 @@ impl Metrics {
                 &["warm"],
             ),
             total: make.histogram("brig_run_seconds", "A whole run, queue included", TIME_BUCKETS),
-            queue_wait: make.histogram("brig_queue_wait_seconds", "A run's wait for workers", TIME_BUCKETS),
             oom_kills: make.counter("brig_oom_kills_total", "Processes killed for memory"),
             violations: make.counters("brig_violations_total", "Programs ended for a system call", &["syscall"]),
             http: make.counters("brig_http_requests_total", "Requests", &["method", "route", "status"]),
@@ -182,6 +204,8 @@ impl Metrics {
             blobs: BlobMetrics::new(&make),
             judging: JudgingMetrics::new(&make),
             cache: CacheMetrics::new(&make),
+            pool: PoolMetrics::new(&make),
+            store: StoreMetrics::new(&make),
             webhooks: make.counters(
                 "brig_webhook_deliveries_total",
                 "Attempts to deliver a webhook by result",
@@ -192,8 +216,25 @@ impl Metrics {
                 "Time of an attempt to deliver a webhook",
                 TIME_BUCKETS,
             ),
-            registry: make.0,
+            webhooks_owed: make.gauge(
+                "brig_webhooks_owed",
+                "Webhooks that are neither delivered nor given up",
+            ),
+            described: make.described.into_inner(),
+            registry: make.registry,
         }
+    }
+
+    /// Name and labels of every metric, whether it has a value or not.
+    pub fn described(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let described = self.described.iter();
+        described.map(|(name, labels)| (name.as_str(), labels.as_slice()))
+    }
+
+    /// How many webhooks are neither delivered nor given up.
+    pub(crate) fn owed(&self, webhooks: u64) {
+        self.webhooks_owed
+            .set(i64::try_from(webhooks).unwrap_or(i64::MAX));
     }
 
     /// A request was answered.
@@ -251,15 +292,19 @@ impl Metrics {
             .with_label_values(&[language, result.status.as_str()])
             .inc();
         self.total.observe(result.total.as_secs_f64());
-        self.queue_wait.observe(result.queued.as_secs_f64());
         for (name, stage) in [("compile", &result.compile), ("run", &result.run)] {
-            if let Some(output) = stage.as_ref().and_then(|s| s.output.as_ref()) {
-                self.stage(&[language, name], output);
+            // What the cache had was counted when it was compiled.
+            let done = stage.as_ref().filter(|stage| !stage.cached);
+            if let Some(output) = done.and_then(|s| s.output.as_ref()) {
+                self.stage(language, name, output);
             }
         }
     }
 
-    fn stage(&self, labels: &[&str; 2], output: &StageOutput) {
+    /// A worker has done a stage for `language`; `stage` is `compile`, `run`, `test`, `checker` or
+    /// `interactor`.
+    pub(crate) fn stage(&self, language: &str, stage: &str, output: &StageOutput) {
+        let labels = &[language, stage];
         let report = &output.report;
         let usage = &report.usage;
         if let Some(cpu) = usage.cpu_us() {
@@ -358,6 +403,44 @@ mod tests {
         );
         assert!(text.contains(r#"brig_degraded{layer="landlock"} 1"#));
         assert!(text.contains("brig_workers 2"));
+    }
+
+    /// The names that a table of the documentation gives to metrics, with their labels.
+    fn documented(page: &str) -> Vec<(String, Vec<String>)> {
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let first = rows.filter_map(|row| row.split('|').nth(1));
+        let names = first.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let metrics = names.filter(|n| n.starts_with("brig_") || n.starts_with("process_"));
+        let split = metrics.map(|metric| match metric.split_once('{') {
+            Some((name, labels)) => (name, labels.trim_end_matches('}')),
+            None => (metric, ""),
+        });
+        let labels = |text: &str| {
+            let labels = text.split(',').filter(|label| !label.is_empty());
+            labels.map(str::to_owned).collect()
+        };
+        split
+            .map(|(name, text)| (name.to_owned(), labels(text)))
+            .collect()
+    }
+
+    #[test]
+    fn every_metric_is_documented_and_nothing_else_is() {
+        let metrics = Metrics::new(&[]);
+        let documented = documented(include_str!("../../docs/operations.md"));
+        let there: Vec<_> = metrics
+            .described()
+            .map(|(name, labels)| (name.to_owned(), labels.to_vec()))
+            .collect();
+        for metric in &there {
+            assert!(
+                documented.contains(metric),
+                "docs/operations.md lacks {metric:?}"
+            );
+        }
+        for metric in &documented {
+            assert!(there.contains(metric), "there is no {metric:?}");
+        }
     }
 
     #[test]

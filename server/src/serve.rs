@@ -44,7 +44,7 @@ pub async fn serve(
     control: Channel,
     listener: std::net::TcpListener,
 ) -> anyhow::Result<()> {
-    logging::start(&config.config.log)?;
+    let telemetry = logging::start(&config.config.log, &config.config.telemetry)?;
     let app = App::new(config, view)?;
     app.keys.start().await.context(Refused)?;
     listener.set_nonblocking(true)?;
@@ -84,6 +84,8 @@ pub async fn serve(
     background.spawn(async move { keys.keep_fresh().await });
     let (health, pool) = (Arc::clone(&app.health), app.pool.clone());
     background.spawn(async move { health.keep_proving(&pool).await });
+    let (health, store) = (Arc::clone(&app.health), Arc::clone(&app.store));
+    background.spawn(async move { health.keep_proving_store(&*store).await });
 
     let (stop_webhooks, webhooks_stop) = oneshot::channel::<()>();
     let webhooks_stop = async move { drop(webhooks_stop.await) };
@@ -114,6 +116,7 @@ pub async fn serve(
         } => {}
         _ = ending => tracing::warn!("told again: ending at once"),
     }
+    telemetry.end().await;
     Ok(())
 }
 

@@ -49,6 +49,7 @@ use nix::unistd::{Gid, Uid, dup2_stdin, setgroups, setresgid, setresuid};
 
 use crate::config::{Config, Host, Layer, ServeArgs, ServerConfig};
 use crate::language::Registry;
+use crate::logging;
 use crate::run::Catalog;
 use crate::server_process::{EXIT_REFUSED, SERVER_COMMAND};
 use crate::store::{DataDir, Held};
@@ -79,6 +80,7 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// Is the supervisor, until a signal ends the service.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = args.load()?;
+    logging::start_lines(&config.log)?;
     let signals = take_signals()?;
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -166,9 +168,9 @@ fn identify(config: &Config) -> anyhow::Result<Identity> {
     let workers = config.worker_count().get();
     let identity = Identity::detect(config.uid_base, workers)?;
     if let Some((pid, uid)) = identity.in_use(workers) {
-        eprintln!(
-            "brig: process {pid} runs as user id {uid} already; if that is another Brig's, give this one ids of \
-             its own with --uid-base"
+        tracing::warn!(
+            "process {pid} runs as user id {uid} already; if that is another Brig's, give this one ids of its \
+             own with --uid-base"
         );
     }
     Ok(identity)
@@ -432,7 +434,7 @@ impl Supervisor {
         if let Some(Ok(WaitStatus::Exited(_, EXIT_REFUSED))) = status {
             bail!("the server cannot work like this; why, it said above");
         }
-        eprintln!("brig: the server has ended; it and the workers are started anew");
+        tracing::warn!("the server has ended; it and the workers are started anew");
         self.kill_all();
         std::thread::sleep(self.backoff.after_end());
         self.start_all()?;
@@ -447,7 +449,7 @@ impl Supervisor {
         if self.ending.is_some() {
             return Ok(());
         }
-        eprintln!("brig: worker {index} has ended; it is started anew");
+        tracing::warn!(worker = index, "a worker has ended; it is started anew");
         std::thread::sleep(self.backoff.after_end());
         self.start_worker(index)
     }
@@ -507,7 +509,9 @@ fn try_become_server(
         .map(|a| CString::new(a).unwrap_or_default())
         .collect();
     let env = std::env::vars()
-        .filter(|(key, _)| key.starts_with("BRIG_") || key == "RUST_BACKTRACE")
+        .filter(|(key, _)| {
+            key.starts_with("BRIG_") || key.starts_with("OTEL_") || key == "RUST_BACKTRACE"
+        })
         .filter_map(|(key, value)| CString::new(format!("{key}={value}")).ok())
         .collect();
     let _ = std::io::stderr().flush();

@@ -133,6 +133,96 @@ async fn a_sandbox_fault_is_not_the_programs_and_turns_readiness_red() {
     proving.abort();
 }
 
+/// Waits until `/readyz` answers with `status`, and gives the answer.
+async fn readiness(app: &Arc<App>, status: StatusCode) -> Answer {
+    let end = Instant::now() + Duration::from_mins(1);
+    loop {
+        let answer = get(app, "/readyz").await;
+        if answer.status == status {
+            return answer;
+        }
+        assert!(Instant::now() < end, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_fail_in_a_row_keep_readiness_red_until_one_succeeds() {
+    let app = app(|_| {});
+    let broken = Arc::new(AtomicUsize::new(0));
+    let left = Arc::clone(&broken);
+    FakeWorker::serve(&app, 0, move |worker, job| {
+        let fails = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if fails.is_err() {
+            return worker.print(job, "fine");
+        }
+        let fault = SandboxFault {
+            step: "clone the sandbox".to_owned(),
+            detail: "no memory".to_owned(),
+            errno: Some(12),
+            started: false,
+        };
+        worker.finished(job, Err(fault));
+    });
+    assert_eq!(post(&app, program()).await.body["status"], "ok");
+    readiness(&app, StatusCode::OK).await;
+    broken.store(3, Ordering::SeqCst);
+    for _ in 0..3 {
+        let answer = post(&app, program()).await;
+        assert_eq!(answer.body["status"], "internal_error");
+        let red = get(&app, "/readyz").await;
+        assert_eq!(red.status, StatusCode::SERVICE_UNAVAILABLE);
+        let detail = red.body["detail"].as_str().unwrap();
+        assert!(detail.starts_with("not ready: "), "{detail}");
+        assert!(!red.header("retry-after").is_empty());
+    }
+    let metrics = get(&app, "/metrics").await.body;
+    assert!(metrics.as_str().unwrap().contains("\nbrig_ready 0\n"));
+    assert_eq!(post(&app, program()).await.body["status"], "ok");
+    readiness(&app, StatusCode::OK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_workers_readiness_is_red() {
+    let app = app(|_| {});
+    let (end, ended) = mpsc::channel::<()>();
+    FakeWorker::start(&app, 0, move |worker| {
+        let job = worker.job().expect("a job");
+        worker.print(job, "fine");
+        let _ = ended.recv();
+    });
+    assert_eq!(post(&app, program()).await.body["status"], "ok");
+    readiness(&app, StatusCode::OK).await;
+    drop(end);
+    let red = readiness(&app, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(red.body["detail"], "not ready: no worker is connected");
+    FakeWorker::serve(&app, 0, |worker, job| worker.print(job, "fine"));
+    readiness(&app, StatusCode::OK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_no_writes_turns_readiness_red() {
+    let app = app(|_| {});
+    FakeWorker::serve(&app, 0, |worker, job| worker.print(job, "fine"));
+    let proving = Arc::clone(&app);
+    let proving =
+        tokio::spawn(async move { proving.health.keep_proving_store(&*proving.store).await });
+    assert_eq!(post(&app, program()).await.body["status"], "ok");
+    readiness(&app, StatusCode::OK).await;
+    // Somebody else holds the lock for writing, and does not let go.
+    let database = app.config.data.join("brig.db");
+    let other = rusqlite::Connection::open(database).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let red = readiness(&app, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert!(
+        red.body["detail"].as_str().unwrap().contains("the store"),
+        "{red:?}"
+    );
+    other.execute_batch("ROLLBACK").unwrap();
+    readiness(&app, StatusCode::OK).await;
+    proving.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn too_much_output_stops_the_program_and_is_counted_to_the_end() {
     let app = app(|_| {});

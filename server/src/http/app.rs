@@ -62,11 +62,12 @@ impl App {
     pub fn new(config: ServerConfig, view: Option<OwnedFd>) -> anyhow::Result<Arc<Self>> {
         let settings = &config.config;
         let catalog = Arc::new(CurrentCatalog::new(Catalog::load(settings)?));
-        let pool = Pool::new(settings.queue_length);
         let metrics = Arc::new(Metrics::new(&config.degraded));
+        let pool = Pool::measured(settings.queue_length, metrics.pool.clone());
         let health = Arc::new(Health::default());
         let data = DataDir::new(config.data.clone());
-        let store = SqliteStore::open(&data.database(), &settings.store)
+        let measured = metrics.store.clone();
+        let store = SqliteStore::open_measured(&data.database(), &settings.store, measured)
             .with_context(|| data.database().display().to_string())?;
         let store: Arc<dyn Store> = Arc::new(store);
         let blobs = BlobStore::open(

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use super::access::authenticate;
 use super::app::App;
 use super::error::Error;
+use crate::telemetry;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -74,11 +75,13 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!("request", %id, method, route, key = Empty);
+    let span = tracing::error_span!("request", request = %id, method, route, key = Empty);
+    telemetry::continue_from(&span, request.headers());
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, time) = (response.status().as_u16(), begun.elapsed());
     app.metrics.request(method, route, status, time);
     let ms = time.as_secs_f64() * 1e3;
+    telemetry::answered(&span, method, route, status);
     span.in_scope(|| tracing::debug!(status, ms, "answered"));
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(X_REQUEST_ID, id);

@@ -66,6 +66,12 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, E
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     app.metrics.insecure(app.keys.is_insecure());
+    let (waiting, active) = app.judging.stats();
+    app.metrics.judging.size(waiting, active);
+    match app.store.owed().await {
+        Ok(owed) => app.metrics.owed(owed),
+        Err(error) => tracing::error!("webhooks that are owed cannot be counted: {error}"),
+    }
     let text = app
         .metrics
         .render(app.pool.stats(), app.problem().is_none());

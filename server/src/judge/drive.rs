@@ -16,6 +16,7 @@ use super::task::{Checker, Helper, Task};
 use super::testing::{ATTEMPTS, Bench, Judge, is_transient, of_run};
 use crate::api::{Submission, SubmissionState, Verdict};
 use crate::blob::{BlobStore, PinError};
+use crate::metrics::Metrics;
 use crate::pool::{Class, Turn};
 use crate::run::{Compiled, Engine, Program, Sources, show_stage};
 use crate::store::{Owner, Priority};
@@ -30,6 +31,7 @@ pub(super) struct Means {
     pub(super) pairs: Arc<Pairs>,
     /// Tests of one submission at the same time.
     pub(super) side_by_side: usize,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Why there is no result of the tests.
@@ -81,6 +83,7 @@ impl Means {
             program,
             judge,
             pairs: Arc::clone(&self.pairs),
+            metrics: Arc::clone(&self.metrics),
         };
         Ok(self.tests(live, &bench).await)
     }
@@ -101,7 +104,13 @@ impl Means {
         let mut attempt = 1;
         loop {
             let error = match self.engine.compile(sources, turn, None).await {
-                Ok(compiled) => return Ok(compiled),
+                Ok(compiled) => {
+                    let stage = compiled.stage.as_ref().filter(|stage| !stage.cached);
+                    if let Some(output) = stage.and_then(|stage| stage.output.as_ref()) {
+                        self.metrics.stage(&sources.language.id, "compile", output);
+                    }
+                    return Ok(compiled);
+                }
                 Err(halt) => anyhow::Error::from(halt),
             };
             if attempt == ATTEMPTS || !is_transient(&error) {
@@ -160,7 +169,9 @@ impl Means {
             if board.outcome(index).is_some() {
                 continue;
             }
+            self.metrics.judging.tested(tested.outcome.verdict);
             for skipped in board.end(index, tested.outcome) {
+                self.metrics.judging.tested(Verdict::Skipped);
                 if let Some(handle) = handles.remove(&skipped) {
                     handle.abort();
                 }

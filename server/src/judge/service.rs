@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::board::Board;
@@ -35,6 +36,7 @@ use crate::store::{
     Accepted, Final, Finished, Idempotency, ListQuery, NewDelivery, NewSubmission, Owner, Page,
     Pending, Store, StoreError, Stored, StoredState, Whose,
 };
+use crate::telemetry;
 use crate::webhook::Webhooks;
 
 /// Submissions that have ended and are still remembered here, for those who follow them.
@@ -112,6 +114,9 @@ pub struct New {
 struct Kept {
     maxima: KeyLimits,
     request: Box<RawValue>,
+    /// The trace of the request that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 /// What became of a new submission.
@@ -163,6 +168,7 @@ impl Judging {
             spool: parts.spool.clone(),
             kept_bytes: parts.config.kept_output_bytes,
             pairs: Arc::new(Pairs::default()),
+            metrics: Arc::clone(&parts.metrics),
             side_by_side: usize::try_from(parts.workers.get()).unwrap_or(usize::MAX),
         };
         Self(Arc::new(Inner {
@@ -271,9 +277,10 @@ impl Judging {
     ) -> Result<Vec<Taken>, Untaken> {
         let count = batch.len();
         self.reserve(owner, max_of_owner, count)?;
-        let this = self.clone();
+        let (this, trace) = (self.clone(), telemetry::current());
+        let accepting = async move { this.store_all(owner, batch, trace).await };
         // Goes on if the caller goes away: what the store has taken must also be judged.
-        let accepting = tokio::spawn(async move { this.store_all(owner, batch).await });
+        let accepting = tokio::spawn(accepting.in_current_span());
         accepting
             .await
             .map_err(|error| Untaken::Store(StoreError::unavailable(error)))?
@@ -298,10 +305,18 @@ impl Judging {
         })
     }
 
-    async fn store_all(&self, owner: Owner, batch: Vec<New>) -> Result<Vec<Taken>, Untaken> {
+    async fn store_all(
+        &self,
+        owner: Owner,
+        batch: Vec<New>,
+        trace: Option<String>,
+    ) -> Result<Vec<Taken>, Untaken> {
         let parts = &self.0.parts;
         let count = batch.len();
-        let batch: Vec<_> = batch.into_iter().map(|new| self.row(owner, new)).collect();
+        let batch = batch.into_iter();
+        let batch: Vec<_> = batch
+            .map(|new| self.row(owner, new, trace.clone()))
+            .collect();
         let pending: Vec<_> = batch.iter().map(pending).collect();
         let accepted = match parts.store.accept(batch).await {
             Ok(accepted) => accepted,
@@ -334,13 +349,14 @@ impl Judging {
         Ok(taken)
     }
 
-    fn row(&self, owner: Owner, new: New) -> NewSubmission {
+    fn row(&self, owner: Owner, new: New, trace: Option<String>) -> NewSubmission {
         let id = Uuid::now_v7();
         let created_at = OffsetDateTime::now_utc();
         let document = self.document(id, &new.task, metadata(&new.request), created_at);
         let request = Kept {
             maxima: new.maxima,
             request: new.request,
+            trace,
         };
         NewSubmission {
             id,
@@ -367,16 +383,12 @@ impl Judging {
     /// Judges one that is next.
     async fn judge(&self, pending: Pending) {
         let begun = Instant::now();
-        let live = self.live(&pending);
-        match self.prepared(&pending).await {
-            Ok(Some((task, document))) => {
-                live.begin(document);
-                let work = self.0.means.judge(&live, pending.owner, &task);
-                let result = tokio::select! {
-                    result = work => result,
-                    () = live.cancelled() => Err(cancelled()),
-                };
-                self.conclude(&live, &pending, result, &task).await;
+        match self.read(&pending).await {
+            Ok(Some((kept, stored))) => {
+                let span = tracing::error_span!("submission", submission = %pending.id);
+                telemetry::adopt(&span, kept.trace.as_deref());
+                let judged = self.judge_kept(&pending, kept, &stored, begun);
+                judged.instrument(span).await;
             }
             // It had its result after all.
             Ok(None) => {}
@@ -392,11 +404,30 @@ impl Judging {
         self.0.wake.notify_one();
     }
 
+    async fn judge_kept(&self, pending: &Pending, kept: Kept, stored: &Stored, begun: Instant) {
+        let waited = (OffsetDateTime::now_utc() - stored.created_at).try_into();
+        let metrics = &self.0.parts.metrics.judging;
+        metrics.begun(pending.priority, waited.unwrap_or_default());
+        telemetry::waited("queue", stored.created_at.into());
+        let live = self.live(pending);
+        let (task, document) = match self.prepared(pending, kept, stored) {
+            Ok(prepared) => prepared,
+            Err(stopped) => {
+                self.give_up(pending, &stopped).await;
+                return;
+            }
+        };
+        live.begin(document);
+        let work = self.0.means.judge(&live, pending.owner, &task);
+        let result = tokio::select! {
+            result = work => result,
+            () = live.cancelled() => Err(cancelled()),
+        };
+        self.conclude(&live, pending, result, &task, begun).await;
+    }
+
     /// The submission as it was accepted; `None` if there is nothing to be judged any more.
-    async fn prepared(
-        &self,
-        pending: &Pending,
-    ) -> Result<Option<(Arc<Task>, Submission)>, Stopped> {
+    async fn read(&self, pending: &Pending) -> Result<Option<(Kept, Stored)>, Stopped> {
         let store = &self.0.parts.store;
         let read = async {
             let request = store.request(pending.id).await?;
@@ -410,14 +441,20 @@ impl Judging {
         let Some((request, stored)) = found else {
             return Ok(None);
         };
-        let unusable = |why: String| Stopped {
-            verdict: Verdict::InternalError,
-            message: format!("the submission cannot be judged any more: {why}"),
-        };
-        let kept: Kept =
-            serde_json::from_slice(&request).map_err(|error| unusable(error.to_string()))?;
+        let kept = serde_json::from_slice(&request);
+        let kept: Kept = kept.map_err(|error| unusable(&error.to_string()))?;
+        Ok(Some((kept, stored)))
+    }
+
+    /// What is to be judged, and the document that shows it.
+    fn prepared(
+        &self,
+        pending: &Pending,
+        kept: Kept,
+        stored: &Stored,
+    ) -> Result<(Arc<Task>, Submission), Stopped> {
         let parsed = parse::<SubmissionRequest>(kept.request.get().as_bytes());
-        let parsed = parsed.map_err(|error| unusable(error.to_string()))?;
+        let parsed = parsed.map_err(|error| unusable(&error.to_string()))?;
         let listed = |errors: &[FieldError]| {
             let all = errors
                 .iter()
@@ -426,13 +463,13 @@ impl Judging {
         };
         let value = parsed
             .value
-            .ok_or_else(|| unusable(listed(&parsed.errors)))?;
+            .ok_or_else(|| unusable(&listed(&parsed.errors)))?;
         let task = self.check(pending.owner, kept.maxima, value, parsed.errors);
-        let task = task.map_err(|errors| unusable(listed(&errors)))?;
+        let task = task.map_err(|errors| unusable(&listed(&errors)))?;
         let metadata = metadata(&kept.request);
         let mut document = self.document(pending.id, &task, metadata, stored.created_at);
         document.started_at = Some(OffsetDateTime::now_utc());
-        Ok(Some((Arc::new(task), document)))
+        Ok((Arc::new(task), document))
     }
 
     /// Stores the result of one that was begun, and tells everybody.
@@ -442,6 +479,7 @@ impl Judging {
         pending: &Pending,
         result: Result<Board, Stopped>,
         task: &Task,
+        begun: Instant,
     ) {
         let mut verdict = Verdict::InternalError;
         let document = live.conclude(|document| {
@@ -451,7 +489,7 @@ impl Judging {
         let document = document.and_then(|document| serde_json::to_vec(&document).ok());
         let document = document.unwrap_or_default();
         let delivery = task.callback.clone();
-        self.finish(pending, verdict, document.clone(), delivery)
+        self.finish(pending, verdict, document.clone(), delivery, Some(begun))
             .await;
         live.end(&document);
     }
@@ -473,7 +511,7 @@ impl Judging {
         let before = stored.map(|stored| stored.document).unwrap_or_default();
         let document = document::given_up(&before, stopped.verdict, &stopped.message);
         let delivery = self.owed(pending.id).await;
-        self.finish(pending, stopped.verdict, document.clone(), delivery)
+        self.finish(pending, stopped.verdict, document.clone(), delivery, None)
             .await;
         if let Some(live) = self.0.lock().lives.get(&pending.id) {
             live.end(&document);
@@ -489,15 +527,20 @@ impl Judging {
         self.callback(parsed.value?.callback.as_deref()).ok()?
     }
 
-    /// Stores a result, however long that takes: without it all would be judged again.
+    /// Stores a result, however long that takes: without it all would be judged again. `begun` is when
+    /// judging began, if it did.
     async fn finish(
         &self,
         pending: &Pending,
         verdict: Verdict,
         document: Vec<u8>,
         delivery: Option<NewDelivery>,
+        begun: Option<Instant>,
     ) {
         let owed = delivery.is_some();
+        if owed {
+            telemetry::remember(pending.id);
+        }
         let done = Finished {
             id: pending.id,
             state: match verdict {
@@ -516,11 +559,9 @@ impl Judging {
                         self.0.parts.webhooks.wake();
                     }
                     if new {
-                        self.0
-                            .parts
-                            .metrics
-                            .judging
-                            .finished(pending.priority, verdict);
+                        let took = begun.map(|begun| begun.elapsed());
+                        let metrics = &self.0.parts.metrics.judging;
+                        metrics.finished(pending.priority, verdict, took);
                     }
                     tracing::info!(submission = %pending.id, verdict = verdict.as_str(), "submission finished");
                     return;
@@ -706,6 +747,13 @@ impl State {
                 self.lives.remove(&oldest);
             }
         }
+    }
+}
+
+fn unusable(why: &str) -> Stopped {
+    Stopped {
+        verdict: Verdict::InternalError,
+        message: format!("the submission cannot be judged any more: {why}"),
     }
 }
 

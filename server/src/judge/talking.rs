@@ -41,6 +41,14 @@ impl Bench {
             return Ok(Tested::judged(super::checker::failed(&why), None));
         }
         let played = self.play(&plan, &judges, protocol, setup, inputs).await?;
+        for (language, stage, output) in [
+            (&self.program.language, "test", &played.program),
+            (&interactor.language, "interactor", &played.interactor),
+        ] {
+            if let Ok(output) = output {
+                self.metrics.stage(&language.id, stage, output);
+            }
+        }
         let interactors = played.interactor.as_ref().ok();
         let feedback = interactors.and_then(|output| output.collected.as_ref());
         let feedback = match feedback {

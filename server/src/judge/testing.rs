@@ -11,6 +11,7 @@ use brig_sandbox::archive;
 use brig_sandbox::limits::Limits;
 use brig_sandbox::sys::memfd;
 use serde_json::value::RawValue;
+use tracing::Instrument;
 
 use super::board::Outcome;
 use super::checker::{self, Ended, Judged, Judgement, Setup};
@@ -21,6 +22,7 @@ use super::task::{Data, Task, Test};
 use crate::api::{CheckerProtocol, RunStatus, Verdict};
 use crate::blob::BlobStore;
 use crate::language::{StageKind, StagePlan};
+use crate::metrics::Metrics;
 use crate::pool::{ExecuteError, Inputs, Reading, Turn};
 use crate::run::{Engine, Halt, Program, StageResult};
 use crate::store::Owner;
@@ -42,6 +44,7 @@ pub(super) struct Bench {
     pub(super) program: Program,
     pub(super) judge: Judge,
     pub(super) pairs: Arc<Pairs>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Who decides whether an output is right.
@@ -106,16 +109,21 @@ impl Bench {
     /// Judges the test of this index. Dropping the future ends what runs for it.
     pub(super) async fn test(&self, index: usize) -> Tested {
         let test = &self.task.tests[index];
+        let span = tracing::error_span!("test", test = test.id);
+        self.attempts(test).instrument(span).await
+    }
+
+    async fn attempts(&self, test: &Test) -> Tested {
         let mut attempt = 1;
         loop {
             match self.attempt(test).await {
                 Ok(tested) => return tested,
                 Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
-                    tracing::warn!(test = test.id, "a test is tried again: {error:#}");
+                    tracing::warn!("a test is tried again: {error:#}");
                     attempt += 1;
                 }
                 Err(error) => {
-                    tracing::error!(test = test.id, "a test failed: {error:#}");
+                    tracing::error!("a test failed: {error:#}");
                     let what = crate::run::public_cause(&error);
                     let message =
                         format!("Brig could not run the test ({what}); not the program's fault");
@@ -142,6 +150,7 @@ impl Bench {
             .execute(&plan, None, inputs, self.turn, read)
             .await?;
         let ran = stage.output.as_ref().context("the stage has no output")?;
+        self.metrics.stage(&self.program.language.id, "test", ran);
         let ended = self.program.verdict(ran, &plan.limits);
         if ended.status != RunStatus::Ok {
             return Ok(Tested {
@@ -224,7 +233,9 @@ impl Bench {
             self.turn.continuing(),
             Reading::default,
         );
+        let stage = stage.instrument(tracing::debug_span!("checker"));
         let mut ran = stage.await?.output.context("the stage has no output")?;
+        self.metrics.stage(&program.language.id, "checker", &ran);
         let feedback = match ran.collected.take() {
             Some(archive) => crate::run::unpack(archive)?,
             None => Vec::new(),

@@ -9,6 +9,7 @@
 mod capture;
 mod channel;
 pub(crate) mod fair;
+mod metrics;
 mod queue;
 mod session;
 mod terminal;
@@ -25,9 +26,12 @@ use brig_sandbox::protocol::{Job, MAX_ARCHIVES};
 use brig_sandbox::report::{SandboxFault, StageReport};
 use brig_sandbox::wire::Channel;
 use tokio::sync::oneshot;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 
 pub use capture::{Captured, Reading, Tap};
 pub(crate) use channel::AsyncChannel;
+pub(crate) use metrics::PoolMetrics;
 pub use queue::{Class, Stats, Turn};
 use queue::{Entry, Offer, Queue};
 pub use session::{Control, Running, Session, SessionEnd, Started};
@@ -39,6 +43,7 @@ use worker::{Assignment, Reply, Worker};
 pub struct Pool {
     queue: Arc<Queue>,
     next_job: Arc<AtomicU64>,
+    metrics: PoolMetrics,
 }
 
 /// What one executed stage gave.
@@ -99,9 +104,15 @@ pub struct Inputs {
 impl Pool {
     /// A pool without workers whose queue holds up to `queue_length` new runs.
     pub fn new(queue_length: usize) -> Self {
+        Self::measured(queue_length, PoolMetrics::default())
+    }
+
+    /// As [`Pool::new`], with what is measured.
+    pub(crate) fn measured(queue_length: usize, metrics: PoolMetrics) -> Self {
         Self {
             queue: Arc::new(Queue::new(queue_length)),
             next_job: Arc::new(AtomicU64::new(1)),
+            metrics,
         }
     }
 
@@ -114,6 +125,15 @@ impl Pool {
 
     /// Waits for a worker. Dropping the future leaves the queue.
     pub async fn lease(&self, turn: Turn) -> Result<Lease, LeaseError> {
+        let class = turn.class.as_str();
+        let entered = Instant::now();
+        let lease = self.wait(turn).instrument(debug_span!("queue", class));
+        let lease = lease.await?;
+        self.metrics.waited(class, entered.elapsed());
+        Ok(lease)
+    }
+
+    async fn wait(&self, turn: Turn) -> Result<Lease, LeaseError> {
         loop {
             let place = match self.queue.enter(turn) {
                 Entry::Served(offer) => return Ok(self.grant(turn, offer)),
@@ -182,11 +202,36 @@ impl Lease {
         inputs: Inputs,
         stdout: Reading,
     ) -> Result<StageOutput, ExecuteError> {
+        let span = stage_span(&job);
+        let executed = self.execute_in_span(job, inputs, stdout);
+        let executed = executed.instrument(span.clone()).await;
+        if let Ok(output) = &executed {
+            let report = &output.report;
+            span.record("outcome", tracing::field::debug(report.outcome));
+            span.record("warm", report.warm);
+            span.record("setup_us", report.setup_us);
+            span.record("wall_us", report.usage.wall_us);
+            span.record("cpu_us", report.usage.cpu_us());
+        }
+        executed
+    }
+
+    async fn execute_in_span(
+        self,
+        job: Job,
+        inputs: Inputs,
+        stdout: Reading,
+    ) -> Result<StageOutput, ExecuteError> {
         let job = inputs.announce(self.job, job)?;
         let (reply, answer) = oneshot::channel();
         let Self { offer, account, .. } = self;
-        let reply = Reply::Output(reply, stdout);
-        if offer.send(Assignment { job, inputs, reply }).is_err() {
+        let assignment = Assignment {
+            job,
+            inputs,
+            reply: Reply::Output(reply, stdout),
+            span: Span::current(),
+        };
+        if offer.send(assignment).is_err() {
             return Err(ExecuteError::WorkerLost { started: false });
         }
         // Without an answer the task itself broke down; whether the program ran is unknown.
@@ -200,12 +245,37 @@ impl Lease {
         let job = inputs.announce(self.job, job)?;
         let Self { offer, account, .. } = self;
         let (link, opening) = session::link(account);
-        let reply = Reply::Session(link);
-        if offer.send(Assignment { job, inputs, reply }).is_err() {
+        let span = stage_span(&job);
+        let assignment = Assignment {
+            job,
+            inputs,
+            reply: Reply::Session(link),
+            // Where the stage has no span of its own, its lines belong to who asked for it.
+            span: if span.is_disabled() {
+                Span::current()
+            } else {
+                span
+            },
+        };
+        if offer.send(assignment).is_err() {
             return Err(ExecuteError::WorkerLost { started: false });
         }
         opening.opened().await
     }
+}
+
+/// The span of one stage on one worker.
+fn stage_span(job: &Job) -> Span {
+    debug_span!(
+        "stage",
+        policy = job.policy,
+        worker = Empty,
+        outcome = Empty,
+        warm = Empty,
+        setup_us = Empty,
+        wall_us = Empty,
+        cpu_us = Empty,
+    )
 }
 
 impl Inputs {

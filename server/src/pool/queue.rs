@@ -38,6 +38,18 @@ pub enum Class {
 
 const CLASSES: usize = 4;
 
+impl Class {
+    /// Its name in metrics and traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Continuing => "continuing",
+            Self::Interactive => "interactive",
+            Self::Normal => "normal",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
 /// So often in a row may a waiting class be passed over for those before it: under constant load
 /// each gets at least this share.
 const PASSED_OVER_AT_MOST: u32 = 16;

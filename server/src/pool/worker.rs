@@ -18,6 +18,7 @@ use brig_sandbox::wire::Channel;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Span;
 
 use super::capture::{Capture, Reading};
 use super::channel::AsyncChannel;
@@ -31,6 +32,8 @@ pub(super) struct Assignment {
     pub(super) job: Job,
     pub(super) inputs: Inputs,
     pub(super) reply: Reply,
+    /// What the job belongs to.
+    pub(super) span: Span,
 }
 
 /// Who reads what the program writes.
@@ -91,6 +94,8 @@ pub(super) struct Worker {
     index: u32,
     channel: AsyncChannel,
     buffer: Vec<u8>,
+    /// What its present job belongs to.
+    span: Span,
 }
 
 impl Drop for Worker {
@@ -109,15 +114,21 @@ impl Worker {
             index,
             channel,
             buffer: vec![0; BUFFER_BYTES],
+            span: Span::none(),
         })
     }
 
     /// Serves until the worker is gone.
     pub(super) async fn tend(mut self) {
         let Err(gone) = self.serve().await;
+        let span = std::mem::replace(&mut self.span, Span::none());
+        span.in_scope(|| self.tell(&gone));
+    }
+
+    fn tell(&self, gone: &Gone) {
         match gone {
             Gone::Closed => tracing::warn!(worker = self.index, "worker gone: {gone}"),
-            Gone::Io(ref cause) => {
+            Gone::Io(cause) => {
                 tracing::error!(worker = self.index, error = %cause, "worker dropped: {gone}");
             }
             _ => tracing::error!(worker = self.index, "worker dropped: {gone}"),
@@ -130,6 +141,8 @@ impl Worker {
         loop {
             let mut assignment = self.assigned().await?;
             let begun = Instant::now();
+            self.span = std::mem::replace(&mut assignment.span, Span::none());
+            self.span.record("worker", self.index);
             match self.send(&mut assignment).await {
                 Ok(()) => {}
                 // Nothing was sent: the worker is as ready as before.
@@ -145,6 +158,7 @@ impl Worker {
             }
             self.queue.update(self.connection, |w| w.running = true);
             self.follow(pipes, assignment).await?;
+            self.span = Span::none();
             pipes = self.ready().await?;
             self.queue.served(begun.elapsed());
         }
@@ -239,7 +253,9 @@ impl Worker {
 
     /// Follows the job to its end and answers for it.
     async fn follow(&mut self, pipes: Pipes, assignment: Assignment) -> Result<(), Gone> {
-        let Assignment { job, inputs, reply } = assignment;
+        let Assignment {
+            job, inputs, reply, ..
+        } = assignment;
         drop(inputs);
         let mut progress = Progress::new(&job);
         match reply {

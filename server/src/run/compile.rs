@@ -9,6 +9,8 @@ use anyhow::Context;
 use brig_sandbox::protocol::Collect;
 use brig_sandbox::report::{Outcome, StageReport};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::engine::{Engine, Halt};
 use super::files::{self, Artifacts};
@@ -94,6 +96,21 @@ impl Engine {
                 executed: false,
             });
         };
+        let span = tracing::debug_span!("compile", language = language.id, cached = Empty);
+        let compiled = self.compile_with(sources, compile, turn, queue_timeout);
+        let compiled = compiled.instrument(span.clone()).await?;
+        span.record("cached", !compiled.executed);
+        Ok(compiled)
+    }
+
+    async fn compile_with(
+        &self,
+        sources: &Sources,
+        compile: &StagePlan,
+        turn: Turn,
+        queue_timeout: Option<Duration>,
+    ) -> Result<Compiled, Halt> {
+        let language = &sources.language;
         let begun = Instant::now();
         let mut queued = Duration::ZERO;
         let job = self.compile_stage(sources, compile, turn, queue_timeout, &mut queued);

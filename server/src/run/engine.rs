@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use brig_sandbox::protocol::Collect;
 use brig_sandbox::sys::memfd;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::files;
@@ -112,6 +113,11 @@ impl Engine {
 
     /// Runs `prepared`. Dropping the future cancels the run.
     pub async fn run(&self, id: Uuid, prepared: Prepared) -> Result<RunResult, Refused> {
+        let span = tracing::error_span!("run", run = %id);
+        self.run_in_span(id, prepared).instrument(span).await
+    }
+
+    async fn run_in_span(&self, id: Uuid, prepared: Prepared) -> Result<RunResult, Refused> {
         let begun = Instant::now();
         let guard = RunGuard::new(Arc::clone(&self.metrics), &prepared.sources.language.id);
         let mut progress = Progress {
@@ -128,7 +134,7 @@ impl Engine {
                 return Err(refused);
             }
             Err(Halt::Failed(cause)) => {
-                tracing::error!(run = %id, error = format!("{cause:#}"), "a run failed");
+                tracing::error!(error = format!("{cause:#}"), "a run failed");
                 let cause = public_cause(&cause);
                 let message = format!("Brig could not run the program ({cause}); not its fault");
                 Verdict {

@@ -29,6 +29,7 @@ mod config;
 mod contract;
 mod data_dir;
 mod error;
+mod metrics;
 pub mod sqlite;
 mod types;
 
@@ -39,6 +40,7 @@ use uuid::Uuid;
 pub use self::config::StoreConfig;
 pub use self::data_dir::{DataDir, Held};
 pub use self::error::{Result, StoreError};
+pub(crate) use self::metrics::StoreMetrics;
 pub use self::types::{
     Accepted, Attempt, AttemptRecord, Blob, BlobAdded, BlobRemoved, Delivery, Due, Final, Finished,
     Hash, Idempotency, Key, ListQuery, NewBlob, NewDelivery, NewSubmission, Next, Owner, Page,
@@ -77,6 +79,9 @@ pub trait Store: Send + Sync {
 
     /// At most `limit` deliveries whose time has come, longest due first, and when the next is due.
     fn due(&self, now: OffsetDateTime, limit: u32) -> Answer<'_, Due>;
+
+    /// How many deliveries are owed: neither made nor given up.
+    fn owed(&self) -> Answer<'_, u64>;
 
     /// Notes that a delivery was tried, and what is next. Does nothing if no delivery is owed.
     fn attempted(&self, attempt: Attempt) -> Answer<'_, ()>;
@@ -137,6 +142,9 @@ pub trait Store: Send + Sync {
 
     /// A document that has not expired at `now`.
     fn share(&self, id: String, now: OffsetDateTime) -> Answer<'_, Option<Vec<u8>>>;
+
+    /// Writes something of no meaning, to show that the store can be written to.
+    fn prove(&self) -> Answer<'_, ()>;
 
     /// Removes what is too old or too much, and gives the disk its room back.
     fn purge(&self, now: OffsetDateTime) -> Answer<'_, Purged>;

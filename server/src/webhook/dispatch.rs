@@ -25,6 +25,7 @@ use super::send::{Message, Sender, Sent};
 use super::target::host_of;
 use crate::metrics::Metrics;
 use crate::store::{Attempt, AttemptRecord, Delivery, Next, StoreError};
+use crate::telemetry;
 
 /// Without news the store is looked at this often: the clock may have been set.
 const LOOK_AT_LEAST: Duration = Duration::from_mins(1);
@@ -146,7 +147,8 @@ impl Flights {
     fn start(&mut self, shared: &Arc<Shared>, delivery: Delivery, host: String) {
         let submission = delivery.submission;
         let span =
-            tracing::info_span!("webhook", %submission, attempt = delivery.attempts + 1, host);
+            tracing::error_span!("webhook", %submission, attempt = delivery.attempts + 1, host);
+        telemetry::adopt(&span, telemetry::recall(submission).as_deref());
         let flight = Arc::clone(shared).deliver(delivery).instrument(span);
         let id = self.tasks.spawn(flight).id();
         self.table.insert(id, (submission, host));

@@ -70,7 +70,10 @@ impl Service {
             let line = log
                 .recv_timeout(BOUND)
                 .unwrap_or_else(|_| panic!("it does not serve: {seen:#?}"));
-            match line.split_once("listen=127.0.0.1:") {
+            let listening = line
+                .contains("serving")
+                .then(|| line.split_once("127.0.0.1:"));
+            match listening.flatten() {
                 Some((_, rest)) => {
                     let port = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap();
                     break format!("127.0.0.1:{port}").parse().unwrap();
@@ -113,14 +116,19 @@ impl Service {
 
     /// Whether a line with `text` comes in the log.
     pub(crate) fn logs(&self, text: &str) -> bool {
+        self.log_line(text).is_some()
+    }
+
+    /// The next line of the log with `text`; those before are passed over.
+    pub(crate) fn log_line(&self, text: &str) -> Option<String> {
         let end = Instant::now() + BOUND;
         let log = self.log.lock().unwrap();
         while let Ok(line) = log.recv_timeout(end.saturating_duration_since(Instant::now())) {
             if line.contains(text) {
-                return true;
+                return Some(line);
             }
         }
-        false
+        None
     }
 
     pub(crate) fn status(&self, path: &str) -> u16 {

@@ -6,3 +6,4 @@ mod hygiene;
 mod processes;
 mod runs;
 mod submissions;
+mod telemetry;

@@ -28,6 +28,12 @@ pub(super) fn due(conn: &Connection, now: OffsetDateTime, limit: u32) -> Result<
     Ok(answer)
 }
 
+pub(super) fn owed(conn: &Connection) -> Result<u64> {
+    let sql = "SELECT count(*) FROM deliveries WHERE due IS NOT NULL";
+    let owed: i64 = conn.query_row(sql, [], |row| row.get(0)).map_err(fault)?;
+    Ok(owed.unsigned_abs())
+}
+
 pub(super) fn attempted(conn: &Connection, attempt: &Attempt) -> Result<()> {
     let due = match attempt.next {
         Next::Again(at) => Some(Micros(at)),

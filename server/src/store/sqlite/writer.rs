@@ -5,12 +5,14 @@
 //! Callers are answered after the commit.
 
 use std::thread;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, debug_span};
 
 use super::fault;
-use crate::store::{Result, StoreError};
+use crate::store::{Result, StoreError, StoreMetrics};
 
 /// Work that waits; callers beyond wait for room.
 const WAITING: usize = 1024;
@@ -29,10 +31,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. It ends with the last handle, once all work is done.
-    pub(super) fn start(conn: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(conn: Connection, metrics: StoreMetrics) -> std::io::Result<Self> {
         let (work, waiting) = mpsc::channel(WAITING);
         let thread = thread::Builder::new().name("store".to_owned());
-        thread.spawn(move || serve(&conn, waiting))?;
+        thread.spawn(move || serve(&conn, waiting, &metrics))?;
         Ok(Self { work })
     }
 
@@ -53,16 +55,21 @@ impl Writer {
             (keep, reply)
         });
         let gone = || StoreError::unavailable("the transaction was not begun");
-        self.work.send(work).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let committed = async {
+            self.work.send(work).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        committed.instrument(debug_span!("store commit")).await
     }
 }
 
-fn serve(conn: &Connection, mut waiting: mpsc::Receiver<Work>) {
+fn serve(conn: &Connection, mut waiting: mpsc::Receiver<Work>, metrics: &StoreMetrics) {
     let mut together = Vec::with_capacity(TOGETHER);
     while waiting.blocking_recv_many(&mut together, TOGETHER) > 0 {
-        let mut replies = Vec::with_capacity(together.len());
+        let (changes, begun) = (together.len(), Instant::now());
+        let mut replies = Vec::with_capacity(changes);
         let outcome = transact(conn, together.drain(..), &mut replies);
+        metrics.transaction(changes, begun.elapsed(), outcome.is_ok());
         if outcome.is_err() && !conn.is_autocommit() {
             // What cannot be rolled back is rolled back by the next BEGIN's failure at the latest.
             if let Err(error) = conn.execute_batch("ROLLBACK") {
