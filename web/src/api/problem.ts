@@ -20,6 +20,8 @@ export type ProblemKind =
   | "offline"
   /** The connection broke while something was going on. */
   | "cut_off"
+  /** What was asked needs a WebSocket, and there is none to be had. */
+  | "no_live"
   /** Anything else; the service's fault. */
   | "internal";
 

@@ -12,6 +12,7 @@ export interface Limits {
   open_files: number;
   file_size_bytes: number;
   disk_bytes: number;
+  disk_inodes: number;
   output_bytes: number;
   cpus: number;
 }

@@ -55,6 +55,7 @@ const LIMIT_NAMES: readonly LimitName[] = [
   "open_files",
   "file_size_bytes",
   "disk_bytes",
+  "disk_inodes",
   "output_bytes",
   "cpus",
 ];
