@@ -18,6 +18,7 @@ use crate::auth::AuthConfig;
 use crate::blob::BlobsConfig;
 use crate::cache::CompileCacheConfig;
 use crate::judge::JudgingConfig;
+use crate::share::SharesConfig;
 use crate::store::StoreConfig;
 use crate::telemetry::TelemetryConfig;
 use crate::web::WebConfig;
@@ -106,6 +107,8 @@ pub struct Config {
     pub compile_cache: CompileCacheConfig,
     /// Uploaded test data.
     pub blobs: BlobsConfig,
+    /// Permalinks.
+    pub shares: SharesConfig,
     /// Judging.
     pub judging: JudgingConfig,
     /// Where finished submissions are sent.
@@ -193,6 +196,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             compile_cache: CompileCacheConfig::default(),
             blobs: BlobsConfig::default(),
+            shares: SharesConfig::default(),
             judging: JudgingConfig::default(),
             webhooks: WebhooksConfig::default(),
             log: LogConfig::default(),
@@ -297,6 +301,7 @@ impl Config {
         self.store.check()?;
         self.compile_cache.check()?;
         self.blobs.check()?;
+        self.shares.check()?;
         self.judging.check()?;
         self.webhooks.check()?;
         self.web.check()?;

@@ -22,6 +22,7 @@ pub mod pool;
 pub mod run;
 mod serve;
 pub mod server_process;
+pub mod share;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;

@@ -10,6 +10,7 @@ mod object;
 pub mod parse;
 mod problem;
 mod run;
+mod share;
 mod submission;
 
 pub use blob::BlobEntry;
@@ -23,6 +24,7 @@ pub use run::{
     Encoding, InputFile, LanguageUsed, LimitsRequest, OutputFile, RunRequest, RunResponse,
     RunStatus, Stage, StageOutcome, StageUsage, Timings,
 };
+pub use share::{SHARE_VERSION, ShareCreated, ShareMode, ShareRequest};
 pub use submission::{
     BatchRequest, Callback, CallbackRequest, Group, GroupRequest, Scoring, Stop, Submission,
     SubmissionRequest, SubmissionState, SubmissionUsage, Test, TestRequest, Verdict,

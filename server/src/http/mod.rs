@@ -15,6 +15,7 @@ mod pages;
 mod router;
 mod runs;
 mod server;
+mod shares;
 mod submissions;
 
 pub use app::App;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
-use super::access::needs;
+use super::access::{authenticate, needs};
 use super::app::App;
 use super::error::Error;
-use super::{blobs, catalog, events, middleware, ops, pages, runs, submissions};
+use super::{blobs, catalog, events, middleware, ops, pages, runs, shares, submissions};
 use crate::auth::Scope;
 use crate::web;
 
@@ -43,11 +44,19 @@ pub fn router(app: Arc<App>) -> Router {
                 put(blobs::put).get(blobs::get).delete(blobs::delete),
             ),
         )
+        .route("/v1/shares", needs(&[Scope::Run], post(shares::create)))
         .route("/v1/languages", get(catalog::languages))
         .route("/v1/languages/{id}", get(catalog::language))
         .route("/v1/policies", get(catalog::policies))
         .route("/v1/info", get(ops::info));
+    let authenticated = from_fn_with_state(Arc::clone(&app), authenticate);
     let open = Router::new()
+        .route(
+            "/v1/shares/{id}",
+            needs(&[Scope::Run], delete(shares::delete))
+                .route_layer(authenticated)
+                .merge(get(shares::show)),
+        )
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz));
     let metrics = get(ops::metrics);

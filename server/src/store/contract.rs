@@ -378,15 +378,113 @@ async fn blobs(backend: &dyn Backend) {
     assert!(!store.blob_known([1; 32]).await.unwrap());
 }
 
+pub(crate) fn share(id: &str, owner: Owner, document: &[u8], second: i64) -> NewShare {
+    let mut hash = [0; 32];
+    hash[..document.len().min(32)].copy_from_slice(&document[..document.len().min(32)]);
+    NewShare {
+        id: id.to_owned(),
+        owner,
+        hash,
+        document: document.to_vec(),
+        at: at(second),
+        keep: Duration::from_secs(10),
+        deletion: None,
+        max_bytes: 1 << 20,
+    }
+}
+
 async fn shares(backend: &dyn Backend) {
     let store = backend.open();
-    let put = |bytes: &[u8], second| store.put_share("s".to_owned(), bytes.to_vec(), at(second));
-    put(b"one", 10).await.unwrap();
-    put(b"two", 20).await.unwrap();
-    let get = |second| store.share("s".to_owned(), at(second));
-    assert_eq!(get(19).await.unwrap().unwrap(), b"two");
-    assert_eq!(get(20).await.unwrap(), None);
-    assert_eq!(store.purge(at(20)).await.unwrap().shares, 1);
+    let owner = Some(Uuid::now_v7());
+    let put = async |new: NewShare| store.put_share(new).await.unwrap();
+    let get = |id: &str, second| store.share(id.to_owned(), at(second));
+    let first = put(share("a", owner, b"one", 0)).await;
+    assert_eq!(
+        (first.id.as_str(), first.expires, first.new),
+        ("a", at(10), true)
+    );
+    // The same of the same owner is the same, and is kept anew.
+    let again = put(share("b", owner, b"one", 5)).await;
+    assert_eq!(
+        (again.id.as_str(), again.expires, again.new),
+        ("a", at(15), false)
+    );
+    for (id, owner) in [("c", None), ("d", None), ("e", Some(Uuid::now_v7()))] {
+        assert!(put(share(id, owner, b"one", 5)).await.new, "{id}");
+    }
+    assert_eq!(get("b", 6).await.unwrap(), None);
+    assert_eq!(get("a", 14).await.unwrap().unwrap().document, b"one");
+    // A use keeps it; of what has expired there is none.
+    store.share_used("a".to_owned(), at(14)).await.unwrap();
+    store.share_used("c".to_owned(), at(15)).await.unwrap();
+    let kept = get("a", 23).await.unwrap().unwrap();
+    assert_eq!((kept.expires, kept.keep), (at(24), Duration::from_secs(10)));
+    assert_eq!(get("a", 24).await.unwrap(), None);
+    assert_eq!(get("c", 15).await.unwrap(), None);
+    // What has expired is not found again.
+    assert!(put(share("f", owner, b"one", 24)).await.new);
+    assert_eq!(store.purge(at(24)).await.unwrap().shares, 4);
+    assert_eq!(get("f", 25).await.unwrap().unwrap().document, b"one");
+    assert!(remove(&store, "f", Remover::Caller(Whose::Of(owner))).await);
+    shares_are_removed(&store).await;
+    shares_are_bounded(&store).await;
+}
+
+async fn remove(store: &Arc<dyn Store>, id: &str, by: Remover) -> bool {
+    store.remove_share(id.to_owned(), by).await.unwrap()
+}
+
+async fn shares_are_removed(store: &Arc<dyn Store>) {
+    let owner = Some(Uuid::now_v7());
+    let mut new = share("a", owner, b"one", 0);
+    new.deletion = Some([7; 32]);
+    store.put_share(new.clone()).await.unwrap();
+    for by in [
+        Remover::Holder([8; 32]),
+        Remover::Caller(Whose::Of(None)),
+        Remover::Caller(Whose::Of(Some(Uuid::now_v7()))),
+    ] {
+        assert!(!remove(store, "a", by).await, "{by:?}");
+    }
+    for by in [
+        Remover::Holder([7; 32]),
+        Remover::Caller(Whose::Of(owner)),
+        Remover::Caller(Whose::Anyone),
+    ] {
+        assert!(remove(store, "a", by).await, "{by:?}");
+        assert!(!remove(store, "a", by).await, "{by:?}");
+        store.put_share(new.clone()).await.unwrap();
+    }
+    // Without a word of its own nobody has it.
+    assert!(remove(store, "a", Remover::Caller(Whose::Anyone)).await);
+    store.put_share(share("a", None, b"one", 0)).await.unwrap();
+    assert!(!remove(store, "a", Remover::Holder([0; 32])).await);
+    assert!(remove(store, "a", Remover::Caller(Whose::Of(None))).await);
+}
+
+async fn shares_are_bounded(store: &Arc<dyn Store>) {
+    let (many, other) = (Some(Uuid::now_v7()), Some(Uuid::now_v7()));
+    let kept = async |id: String| store.share(id, at(55)).await.unwrap().is_some();
+    let put = async |id: &str, owner, second| {
+        let document = [id.as_bytes(), &vec![b'x'; 90_000]].concat();
+        store.put_share(share(id, owner, &document, second)).await
+    };
+    put("other", other, 50).await.unwrap();
+    for n in 0..40 {
+        put(&format!("many{n}"), many, 51 + n).await.unwrap();
+    }
+    // About eleven fit. Whoever made many lost the oldest of them, and nobody else one.
+    assert!(kept("other".to_owned()).await);
+    assert!(!kept("many0".to_owned()).await && !kept("many28".to_owned()).await);
+    assert!(kept("many39".to_owned()).await);
+    // Who has none yet gets room.
+    put("third", Some(Uuid::now_v7()), 60).await.unwrap();
+    assert!(kept("third".to_owned()).await && !kept("other".to_owned()).await);
+    let mut huge = share("huge", other, b"x", 0);
+    huge.max_bytes = 100;
+    let full = store.put_share(huge).await.unwrap_err();
+    assert!(matches!(full, StoreError::Full), "{full}");
+    store.purge(at(1000)).await.unwrap();
 }
 
 async fn ages(backend: &dyn Backend) {

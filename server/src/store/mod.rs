@@ -43,8 +43,8 @@ pub use self::error::{Result, StoreError};
 pub(crate) use self::metrics::StoreMetrics;
 pub use self::types::{
     Accepted, Attempt, AttemptRecord, Blob, BlobAdded, BlobRemoved, Delivery, Due, Final, Finished,
-    Hash, Idempotency, Key, ListQuery, NewBlob, NewDelivery, NewSubmission, Next, Owner, Page,
-    Pending, Priority, Purged, Stored, StoredState, Usage, Whose,
+    Hash, Idempotency, Key, ListQuery, NewBlob, NewDelivery, NewShare, NewSubmission, Next, Owner,
+    Page, Pending, Priority, Purged, Remover, Share, SharePut, Stored, StoredState, Usage, Whose,
 };
 
 /// What a method of [`Store`] returns.
@@ -137,11 +137,19 @@ pub trait Store: Send + Sync {
     /// At most `limit` blobs that were last used before `before`, longest unused first.
     fn blobs_expired(&self, before: OffsetDateTime, limit: u32) -> Answer<'_, Vec<Blob>>;
 
-    /// Keeps a small document under `id` until `expires`; one that is there already is replaced.
-    fn put_share(&self, id: String, bytes: Vec<u8>, expires: OffsetDateTime) -> Answer<'_, ()>;
+    /// Keeps a small document for those who know its id. An owner has each document once; what
+    /// belongs to nobody is new each time. Beyond [`NewShare::max_bytes`] those that would expire
+    /// soonest go, the owner's own first.
+    fn put_share(&self, new: NewShare) -> Answer<'_, SharePut>;
 
     /// A document that has not expired at `now`.
-    fn share(&self, id: String, now: OffsetDateTime) -> Answer<'_, Option<Vec<u8>>>;
+    fn share(&self, id: String, now: OffsetDateTime) -> Answer<'_, Option<Share>>;
+
+    /// Notes that a document was used, from when on it is kept anew.
+    fn share_used(&self, id: String, at: OffsetDateTime) -> Answer<'_, ()>;
+
+    /// Removes a document. `false`: there is none of this id that `by` may remove.
+    fn remove_share(&self, id: String, by: Remover) -> Answer<'_, bool>;
 
     /// Writes something of no meaning, to show that the store can be written to.
     fn prove(&self) -> Answer<'_, ()>;

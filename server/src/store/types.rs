@@ -1,5 +1,7 @@
 //! What goes into a store and comes out of it. Times are UTC with the precision of a microsecond.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -311,6 +313,58 @@ pub struct Usage {
     pub blobs: u64,
     /// Their lengths together.
     pub bytes: u64,
+}
+
+/// A document to be kept for those who know its id.
+#[derive(Clone, Debug)]
+pub struct NewShare {
+    /// Its id, new and not to be guessed.
+    pub id: String,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Hash of the document.
+    pub hash: Hash,
+    /// The document.
+    pub document: Vec<u8>,
+    /// When it came.
+    pub at: OffsetDateTime,
+    /// How long it is kept after its last use.
+    pub keep: Duration,
+    /// Hash of the word that lets its holder remove it.
+    pub deletion: Option<Hash>,
+    /// What all of them may add up to.
+    pub max_bytes: u64,
+}
+
+/// Where a document is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharePut {
+    /// Its id: the new one, or that of the same document of the same owner.
+    pub id: String,
+    /// When it goes, if nobody uses it.
+    pub expires: OffsetDateTime,
+    /// Whether it was not there.
+    pub new: bool,
+}
+
+/// A document that is kept for those who know its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The document.
+    pub document: Vec<u8>,
+    /// How long it is kept after its last use.
+    pub keep: Duration,
+    /// When it goes, if nobody uses it.
+    pub expires: OffsetDateTime,
+}
+
+/// Who wants to remove a document.
+#[derive(Clone, Copy, Debug)]
+pub enum Remover {
+    /// Who may do so with these.
+    Caller(Whose),
+    /// Who knows the word with this hash.
+    Holder(Hash),
 }
 
 /// What a purge removed.

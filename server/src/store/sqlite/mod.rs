@@ -27,8 +27,8 @@ use uuid::Uuid;
 
 use super::{
     Accepted, Answer, Attempt, AttemptRecord, Blob, BlobAdded, BlobRemoved, Due, Finished, Hash,
-    Key, ListQuery, NewBlob, NewSubmission, Owner, Page, Pending, Purged, Result, Store,
-    StoreConfig, StoreError, StoreMetrics, Stored, Usage, Whose,
+    Key, ListQuery, NewBlob, NewShare, NewSubmission, Owner, Page, Pending, Purged, Remover,
+    Result, Share, SharePut, Store, StoreConfig, StoreError, StoreMetrics, Stored, Usage, Whose,
 };
 pub use open::OpenError;
 use readers::Readers;
@@ -191,13 +191,21 @@ impl Store for SqliteStore {
         self.read(move |conn| blobs::expired(conn, before, limit))
     }
 
-    fn put_share(&self, id: String, bytes: Vec<u8>, expires: OffsetDateTime) -> Answer<'_, ()> {
+    fn put_share(&self, new: NewShare) -> Answer<'_, SharePut> {
         let config = self.config.clone();
-        self.write(move |conn| shares::put(conn, &config, &id, &bytes, expires))
+        self.write(move |conn| shares::put(conn, &config, &new))
     }
 
-    fn share(&self, id: String, now: OffsetDateTime) -> Answer<'_, Option<Vec<u8>>> {
+    fn share(&self, id: String, now: OffsetDateTime) -> Answer<'_, Option<Share>> {
         self.read(move |conn| shares::get(conn, &id, now))
+    }
+
+    fn share_used(&self, id: String, at: OffsetDateTime) -> Answer<'_, ()> {
+        self.write(move |conn| shares::used(conn, &id, at))
+    }
+
+    fn remove_share(&self, id: String, by: Remover) -> Answer<'_, bool> {
+        self.write(move |conn| shares::remove(conn, &id, by))
     }
 
     fn prove(&self) -> Answer<'_, ()> {

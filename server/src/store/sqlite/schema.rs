@@ -11,7 +11,10 @@ use super::open::OpenError;
 const APPLICATION_ID: i32 = 0x6272_6967;
 
 /// Step `n` makes version `n + 1` of version `n`.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+];
 
 /// Brings the database of `conn` to the newest version, from nothing if it is new.
 ///

@@ -129,3 +129,19 @@ fn what_is_no_database_of_brigs_is_refused() {
         .unwrap();
     assert!(matches!(error, OpenError::NotADatabase(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("brig.db");
+    let mut conn = Connection::open(&path).unwrap();
+    schema::migrate(&mut conn, &schema::MIGRATIONS[..1]).unwrap();
+    let sql = "INSERT INTO keys VALUES (zeroblob(16), zeroblob(32), 'old', x'7b7d', 0, NULL)";
+    conn.execute(sql, []).unwrap();
+    drop(conn);
+    let store = SqliteStore::open(&path, &StoreConfig::default()).unwrap();
+    assert_eq!(store.keys().await.unwrap()[0].name, "old");
+    let new = contract::share("a", None, b"{}", 0);
+    store.put_share(new).await.unwrap();
+    assert!(store.share("a".to_owned(), at(1)).await.unwrap().is_some());
+}
