@@ -260,6 +260,7 @@ async fn delivers(backend: &dyn Backend) {
     }
     drop(store);
     let store = backend.open();
+    assert_eq!(store.owed().await.unwrap(), 3);
     let due = store.due(at(11), 10).await.unwrap();
     let who: Vec<_> = due.deliveries.iter().map(|d| d.submission).collect();
     assert_eq!((who, due.next), (ids[..2].to_vec(), Some(at(12))));
@@ -284,6 +285,7 @@ async fn delivers(backend: &dyn Backend) {
         .attempted(attempt(ids[2], Some(200), Next::Delivered))
         .await
         .unwrap();
+    assert_eq!(store.owed().await.unwrap(), 1);
     let due = store.due(at(40), 10).await.unwrap();
     assert_eq!((due.deliveries.len(), due.next), (1, None));
     assert_eq!(
@@ -300,6 +302,8 @@ async fn delivers(backend: &dyn Backend) {
     assert_eq!(log.len(), 2);
     assert_eq!(log[0], again.record);
     assert_eq!(store.due(at(99), 10).await.unwrap(), Due::default());
+    assert_eq!(store.owed().await.unwrap(), 0);
+    store.prove().await.unwrap();
 }
 
 async fn keys(backend: &dyn Backend) {

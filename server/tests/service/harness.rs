@@ -4,9 +4,10 @@ use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -31,8 +32,8 @@ pub(crate) const BRIG: &str = env!("CARGO_BIN_EXE_brig");
 /// A running service.
 pub(crate) struct Service {
     child: Child,
-    /// Its data directory, removed after its end.
-    _data: TempDir,
+    /// Above its data directory; removed when no service uses it any more.
+    data: Arc<TempDir>,
     pub(crate) address: SocketAddr,
     /// Lines of its log.
     log: Mutex<Receiver<String>>,
@@ -42,7 +43,13 @@ impl Service {
     /// One whose workers do nothing but what the test asks for: the tools of its languages have
     /// been looked at.
     pub(crate) fn settled(args: &[&str]) -> Self {
-        let service = Self::start(&[args, &["--languages", "executable,python"]].concat());
+        Self::settled_on(Arc::new(data_dir()), args)
+    }
+
+    /// The same on the data of one that has ended.
+    pub(crate) fn settled_on(data: Arc<TempDir>, args: &[&str]) -> Self {
+        let args = [args, &["--languages", "executable,python"]].concat();
+        let service = Self::start_on(data, &args);
         eventually("the versions are known", || {
             let (_, languages) = service.get("/v1/languages").expect("languages");
             let languages: Vec<Value> = serde_json::from_str(&languages).unwrap();
@@ -54,7 +61,10 @@ impl Service {
 
     /// Starts it with `args` on a free port and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let data = data_dir();
+        Self::start_on(Arc::new(data_dir()), args)
+    }
+
+    fn start_on(data: Arc<TempDir>, args: &[&str]) -> Self {
         let mut child = Command::new(BRIG)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.path().join("data"))
@@ -83,12 +93,17 @@ impl Service {
         };
         let service = Self {
             child,
-            _data: data,
+            data,
             address,
             log: Mutex::new(log),
         };
         eventually("it is ready", || service.status("/readyz") == 200);
         service
+    }
+
+    /// Its data directory; what holds it keeps it.
+    pub(crate) fn data(&self) -> (Arc<TempDir>, PathBuf) {
+        (Arc::clone(&self.data), self.data.path().join("data"))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -129,6 +144,12 @@ impl Service {
             }
         }
         None
+    }
+
+    /// What is left of its log; to be called after its end.
+    pub(crate) fn rest_of_log(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        std::iter::from_fn(|| log.recv_timeout(BOUND).ok()).collect()
     }
 
     pub(crate) fn status(&self, path: &str) -> u16 {
@@ -267,7 +288,7 @@ impl Drop for Service {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(BOUND))

@@ -1,8 +1,11 @@
 //! The real service, all its processes, seen from outside: HTTP, signals, `/proc`.
 
+mod blobs;
+mod client;
 mod fail_closed;
 mod harness;
 mod hygiene;
+mod keys;
 mod processes;
 mod runs;
 mod submissions;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use super::client::{Client, make_key};
 use super::harness::{Service, eventually, kill_9};
 
 /// Adds two numbers; does something else where the first is 7 or 8.
@@ -343,4 +344,105 @@ fn the_result_is_sent_where_the_submission_says() {
         (422, &json!("/callback/url")),
         "{answer}"
     );
+}
+
+#[test]
+fn keys_see_their_own_submissions_only() {
+    let service = Service::settled(&["--workers", "1"]);
+    let anybody = Client::new(&service);
+    let one = anybody.with_key(&make_key(&service, "judge", &[]));
+    let two = anybody.with_key(&make_key(&service, "judge,read", &[]));
+    let admin = anybody.with_key(&make_key(&service, "admin", &[]));
+    let body = add(&[(1, 2)]);
+    let key = [("idempotency-key", "the same")];
+    let ids = [&one, &two].map(|client| {
+        let reply = client.post_with("/v1/submissions", &body, &key);
+        assert_eq!(reply.status, 202);
+        reply.json()["id"].as_str().unwrap().to_owned()
+    });
+    assert_ne!(ids[0], ids[1], "idempotency keys are their owner's");
+    let theirs = format!("/v1/submissions/{}", ids[0]);
+    assert_eq!(two.get(&theirs).status, 404);
+    assert_eq!(two.get(&format!("{theirs}/events")).status, 404);
+    assert_eq!(two.call("DELETE", &theirs).status, 404);
+    assert_eq!(one.get(&theirs).status, 200);
+    assert_eq!(admin.get(&theirs).status, 200);
+    let listed = |client: &Client| {
+        let page = client.get("/v1/submissions").json();
+        let items = page["submissions"].as_array().unwrap();
+        let mut ids: Vec<_> = items.iter().map(|s| s["id"].to_string()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let quoted = |id: &String| format!("\"{id}\"");
+    assert_eq!(listed(&one), [quoted(&ids[0])]);
+    assert_eq!(listed(&two), [quoted(&ids[1])]);
+    assert_eq!(listed(&admin).len(), 2);
+    // A cursor is of no use to anybody else.
+    let more = one.post("/v1/submissions", &body);
+    assert_eq!(more.status, 202);
+    let page = one.get("/v1/submissions?limit=1").json();
+    let cursor = page["next"].as_str().unwrap();
+    let next = format!("/v1/submissions?limit=1&cursor={cursor}");
+    assert_eq!(two.get(&next).status, 400);
+    assert_eq!(
+        one.get(&next).json()["submissions"][0]["id"],
+        ids[0].as_str()
+    );
+}
+
+#[test]
+fn pages_stay_what_they_are_while_more_is_accepted() {
+    let service = Service::settled(&["--workers", "1"]);
+    let client = Client::new(&service);
+    let submit = |n: u32| {
+        let reply = client.post("/v1/submissions", &add(&[(n, 1)]));
+        assert_eq!(reply.status, 202);
+        reply.json()["id"].as_str().unwrap().to_owned()
+    };
+    let mut before: Vec<String> = (0..5).map(submit).collect();
+    before.reverse();
+    let mut seen = Vec::new();
+    let mut path = "/v1/submissions?limit=2".to_owned();
+    loop {
+        let page = client.get(&path).json();
+        let items = page["submissions"].as_array().unwrap();
+        seen.extend(items.iter().map(|s| s["id"].as_str().unwrap().to_owned()));
+        // What comes between two pages is on none of those that follow.
+        submit(100);
+        match page["next"].as_str() {
+            Some(next) => path = format!("/v1/submissions?limit=2&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, before);
+    assert_eq!(client.get("/v1/submissions?cursor=nonsense").status, 400);
+    assert_eq!(client.get("/v1/submissions?limit=0").status, 400);
+}
+
+#[test]
+fn a_batch_that_is_repeated_is_answered_item_by_item() {
+    let service = Service::settled(&["--workers", "1"]);
+    let client = Client::new(&service);
+    let key = [("idempotency-key", "batch")];
+    let send = |items: Value| {
+        let batch = json!({"submissions": items});
+        let reply = client.post_with("/v1/submissions/batch", &batch, &key);
+        assert_eq!(reply.status, 200);
+        reply.json()["submissions"].clone()
+    };
+    let first = send(json!([add(&[(1, 2)]), {"language": "python"}, add(&[(3, 4)])]));
+    assert_eq!(first[1]["status"], 422);
+    assert!(first[1]["error"]["errors"].is_array(), "{first}");
+    let again = send(json!([add(&[(1, 2)]), add(&[(9, 9)]), add(&[(5, 6)])]));
+    assert_eq!(again[0]["id"], first[0]["id"], "the same as before");
+    assert_eq!(again[1]["status"], 202, "what was refused is new");
+    assert_eq!(again[2]["status"], 409, "the same key with another body");
+    for bad in [json!({"submissions": []}), json!({"submissions": 7})] {
+        assert_eq!(client.post("/v1/submissions/batch", &bad).status, 422);
+    }
+    let unknown = json!({"submissions": [], "more": 1});
+    assert_eq!(client.post("/v1/submissions/batch", &unknown).status, 422);
+    let page = client.get("/v1/submissions").json();
+    assert_eq!(page["submissions"].as_array().unwrap().len(), 3);
 }
