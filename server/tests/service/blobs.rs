@@ -80,10 +80,10 @@ fn owners_have_their_own_blobs_and_quotas() {
     let (shared, more) = (path(&small), vec![b'c'; 20_000]);
     assert_eq!(one.put(&shared, &small).status, 201);
     assert_eq!(two.get(&shared).status, 404, "it is another's");
-    let test = |blob: &str| json!({"stdin_blob": blob, "expected_output": ""});
+    let reading = |blob: &str| json!({"stdin_blob": blob, "expected_output": ""});
     let name = shared.strip_prefix("/v1/blobs/").unwrap();
-    let theirs = json!({"language": "python", "source": "", "tests": [test(name)]});
-    let refused = two.post("/v1/submissions", &theirs);
+    let of_another = json!({"language": "python", "source": "", "tests": [reading(name)]});
+    let refused = two.post("/v1/submissions", &of_another);
     assert_eq!(refused.status, 422);
     assert_eq!(
         refused.json()["errors"][0]["pointer"],
