@@ -18,6 +18,7 @@ use crate::auth::AuthConfig;
 use crate::blob::BlobsConfig;
 use crate::cache::CompileCacheConfig;
 use crate::judge::JudgingConfig;
+use crate::run::LiveConfig;
 use crate::share::SharesConfig;
 use crate::store::StoreConfig;
 use crate::telemetry::TelemetryConfig;
@@ -101,6 +102,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// What a run may bring and take away.
     pub runs: RunsConfig,
+    /// Live runs.
+    pub live: LiveConfig,
     /// What is kept of submissions, and for how long.
     pub store: StoreConfig,
     /// Compiled programs.
@@ -193,6 +196,7 @@ impl Default for Config {
             allow_degraded: Vec::new(),
             http: HttpConfig::default(),
             runs: RunsConfig::default(),
+            live: LiveConfig::default(),
             store: StoreConfig::default(),
             compile_cache: CompileCacheConfig::default(),
             blobs: BlobsConfig::default(),
@@ -298,6 +302,7 @@ impl Config {
             self.http.max_bodies_bytes >= self.http.max_body_bytes,
             "http.max_bodies_bytes must be at least http.max_body_bytes"
         );
+        self.live.check()?;
         self.store.check()?;
         self.compile_cache.check()?;
         self.blobs.check()?;

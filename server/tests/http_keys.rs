@@ -487,7 +487,7 @@ async fn metrics_count_who_came_and_need_a_key_where_wanted() {
 async fn a_websocket_may_carry_its_key_among_its_protocols() {
     let (app, _, token) = keyed(&may(&[Scope::Run])).await;
     let request = |upgrade: bool| {
-        let offers = format!("brig, brig.key.{token}");
+        let offers = format!("brig.v1, brig.bearer.{token}");
         let request = Request::get("/v1/info").header("sec-websocket-protocol", offers);
         let request = if upgrade {
             request.header("upgrade", "websocket")

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::config::{Host, Layer};
+use crate::run::LiveConfig;
 
 /// What this service is and what it runs on.
 #[derive(Clone, Debug, Serialize)]
@@ -73,4 +74,45 @@ pub struct RequestLimits {
     pub output_files: u32,
     /// Their bytes together.
     pub output_files_bytes: u64,
+    /// Of live runs.
+    pub live: LiveLimits,
+}
+
+/// Bounds of live runs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LiveLimits {
+    /// Sockets open at once, of everybody.
+    pub sockets: usize,
+    /// Sockets of one key, or of all callers without one.
+    pub sockets_per_key: usize,
+    /// Length of a message.
+    pub message_bytes: usize,
+    /// Input that waits for the program to read it.
+    pub stdin_buffer_bytes: usize,
+    /// What `finished` repeats of each stream.
+    pub kept_output_bytes: u64,
+    /// From the opening of a socket to its `start`.
+    pub start_timeout_ms: u64,
+    /// Without input and output.
+    pub idle_timeout_ms: u64,
+    /// The wall time limit of a run that names none.
+    pub default_wall_time_ms: u64,
+    /// The most that it may be.
+    pub max_wall_time_ms: u64,
+}
+
+impl From<LiveConfig> for LiveLimits {
+    fn from(config: LiveConfig) -> Self {
+        Self {
+            sockets: config.max_sockets,
+            sockets_per_key: config.max_sockets_per_key,
+            message_bytes: config.max_message_bytes,
+            stdin_buffer_bytes: config.stdin_buffer_bytes,
+            kept_output_bytes: config.kept_output_bytes,
+            start_timeout_ms: config.start_timeout_ms,
+            idle_timeout_ms: config.idle_timeout_ms,
+            default_wall_time_ms: config.default_wall_time_ms,
+            max_wall_time_ms: config.max_wall_time_ms,
+        }
+    }
 }

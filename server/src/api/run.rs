@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use brig_sandbox::limits::Limits;
+use brig_sandbox::protocol::WindowSize;
 use brig_sandbox::report::Violation;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -66,6 +67,9 @@ pub struct RunRequest {
     /// Patterns, relative to `/box`, of the files to send back.
     #[serde(default)]
     pub output_files: Vec<String>,
+    /// The size of the terminal that the program gets instead of pipes; live runs only.
+    #[serde(default)]
+    pub pty: Option<Object<WindowSize>>,
 }
 
 /// One file of a request.

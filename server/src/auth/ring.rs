@@ -127,6 +127,20 @@ impl KeyRing {
         Ok(caller)
     }
 
+    /// Fails if what `caller` was let in with is of no use any more.
+    pub async fn confirm(&self, caller: &Caller) -> Result<(), Denied> {
+        let now = Instant::now();
+        let keys = self.as_of(now.checked_sub(MAX_AGE).unwrap_or(now)).await?;
+        match caller.owner() {
+            None if keys.by_id.is_empty() => Ok(()),
+            None => Err(Denied::Missing),
+            Some(id) => {
+                let key = keys.by_id.get(&id).ok_or(Denied::Unknown)?;
+                key.check(OffsetDateTime::now_utc())
+            }
+        }
+    }
+
     fn identify(
         &self,
         keys: &Keys,

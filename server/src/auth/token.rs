@@ -21,7 +21,7 @@ const ID_LEN: usize = uuid::fmt::Simple::LENGTH;
 
 /// What an offered WebSocket protocol starts with when a token follows: browsers cannot set
 /// headers of such a request.
-const PROTOCOL_PREFIX: &str = "brig.key.";
+const PROTOCOL_PREFIX: &str = "brig.bearer.";
 
 /// A token, as it is shown once. It cannot be printed by accident.
 pub struct Token {
@@ -158,8 +158,8 @@ mod tests {
         assert!(!ok(&text) && !ok(&format!("Basic {text}")) && !ok(&format!("Bearer{text}")));
         assert!(!ok("") && !ok("Bearer") && !ok("Bearer ") && !ok(&format!("Bearer {text}x")));
         let offer = |value: &str| Presented::from_protocols(value.as_bytes()).map(|p| p.is_ok());
-        assert_eq!(offer(&format!("brig, brig.key.{text}")), Some(true));
-        assert_eq!(offer("brig, brig.key."), Some(false));
+        assert_eq!(offer(&format!("brig.v1, brig.bearer.{text}")), Some(true));
+        assert_eq!(offer("brig.v1, brig.bearer."), Some(false));
         assert_eq!(offer("brig"), None);
     }
 

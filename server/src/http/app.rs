@@ -10,6 +10,7 @@ use brig_sandbox::policy::ProfileError;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::live::Seats;
 use crate::auth::{Intruders, KeyRing, Open};
 use crate::blob::BlobStore;
 use crate::cache::CompileCache;
@@ -52,6 +53,8 @@ pub struct App {
     pub(super) started: Instant,
     /// Judges submissions.
     pub judging: Judging,
+    /// Of the sockets of live runs.
+    pub(super) seats: Arc<Seats>,
     catalog: Arc<CurrentCatalog>,
     draining: AtomicBool,
 }
@@ -101,6 +104,7 @@ impl App {
             runs: settings.runs,
             degraded: config.degraded.clone(),
         });
+        let seats = Seats::new(&settings.live, metrics.live_sockets.clone());
         let open = Open::on(settings.listen, settings.auth);
         let origins = settings.http.cors_origins.clone();
         let keys = KeyRing::new(Arc::new(Arc::clone(&store)), open, origins);
@@ -122,6 +126,7 @@ impl App {
             bodies: Arc::new(Semaphore::new(units)),
             started: Instant::now(),
             judging,
+            seats: Arc::new(seats),
             catalog,
             draining: AtomicBool::new(false),
             config,
@@ -144,6 +149,7 @@ impl App {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.judging.drain();
+        self.seats.drain();
     }
 
     /// Whether runs are no longer taken.

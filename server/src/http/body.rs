@@ -69,7 +69,12 @@ fn accept(app: &App, headers: &HeaderMap) -> Result<OwnedSemaphorePermit, Error>
     if length.is_some_and(|length| length > max) {
         return Err(Error::too_large(max));
     }
-    let units = length.unwrap_or(max).div_ceil(BODY_UNIT_BYTES);
+    share(app, length.unwrap_or(max))
+}
+
+/// A share of the memory for bodies.
+pub(super) fn share(app: &App, bytes: u64) -> Result<OwnedSemaphorePermit, Error> {
+    let units = bytes.div_ceil(BODY_UNIT_BYTES);
     let units = u32::try_from(units).unwrap_or(u32::MAX);
     app.bodies
         .clone()

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::parse::NotJson;
-use crate::api::{FieldError, Problem};
+use crate::api::{BadMessage, FieldError, Problem};
 use crate::auth::Denied;
 use crate::judge::Untaken;
 use crate::run::Refused;
@@ -90,6 +92,24 @@ impl Error {
             "Bad request",
             detail,
         )
+    }
+
+    pub(super) fn message_too_large(max_bytes: usize) -> Self {
+        let detail = format!("the message is longer than the maximum of {max_bytes} bytes");
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Self::new(status, "message-too-large", "Message too large", detail)
+    }
+
+    pub(super) fn start_too_slow(within: Duration) -> Self {
+        let seconds = within.as_secs_f64();
+        let detail = format!("the message start did not arrive within {seconds} s");
+        let status = StatusCode::REQUEST_TIMEOUT;
+        Self::new(status, "timeout", "Request timeout", detail)
+    }
+
+    pub(super) fn upgrade_required(detail: impl Into<String>) -> Self {
+        let status = StatusCode::UPGRADE_REQUIRED;
+        Self::new(status, "upgrade-required", "Upgrade required", detail)
     }
 
     pub(super) fn too_slow() -> Self {
@@ -213,6 +233,18 @@ impl From<NotJson> for Error {
     }
 }
 
+impl From<BadMessage> for Error {
+    fn from(bad: BadMessage) -> Self {
+        match bad {
+            BadMessage::Invalid(errors) => Self::invalid(errors),
+            BadMessage::NotJson(error) => {
+                let detail = format!("the message is not JSON: {error}");
+                Self::new(StatusCode::BAD_REQUEST, "not-json", "Not JSON", detail)
+            }
+        }
+    }
+}
+
 impl From<Untaken> for Error {
     fn from(untaken: Untaken) -> Self {
         let detail = untaken.to_string();
@@ -286,6 +318,15 @@ impl From<Refused> for Error {
 }
 
 impl Error {
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// When to come again, if that helps.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// What its body says.
     pub(super) fn problem(self) -> Problem {
         Problem {
@@ -315,6 +356,11 @@ impl IntoResponse for Error {
                 .as_secs()
                 .saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            // What can be upgraded to (RFC 9110, section 15.5.22), and in which version (RFC 6455, section 4.4).
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge.text()));

@@ -9,6 +9,7 @@ mod download;
 mod encoding;
 mod error;
 mod events;
+mod live;
 mod middleware;
 mod ops;
 mod pages;

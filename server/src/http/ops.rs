@@ -47,6 +47,7 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Json<Info> {
             command_line_bytes: MAX_COMMAND_LINE_BYTES,
             output_files: config.runs.max_output_files,
             output_files_bytes: config.runs.max_output_files_bytes,
+            live: config.live.into(),
         },
     })
 }

@@ -9,7 +9,7 @@ use axum::routing::{delete, get, post, put};
 use super::access::{authenticate, needs};
 use super::app::App;
 use super::error::Error;
-use super::{blobs, catalog, events, middleware, ops, pages, runs, shares, submissions};
+use super::{blobs, catalog, events, live, middleware, ops, pages, runs, shares, submissions};
 use crate::auth::Scope;
 use crate::web;
 
@@ -18,6 +18,7 @@ use crate::web;
 pub fn router(app: Arc<App>) -> Router {
     let keyed = Router::new()
         .route("/v1/runs", needs(&[Scope::Run], post(runs::create)))
+        .route("/v1/runs/ws", needs(&[Scope::Run], get(live::open)))
         .route(
             "/v1/submissions",
             needs(&[Scope::Judge], post(submissions::create))

@@ -28,6 +28,18 @@ pub(super) struct Parameters {
     encoding: Option<Encoding>,
 }
 
+impl Parameters {
+    /// The encoding that the query asks for.
+    pub(super) fn encoding(
+        parameters: Result<Query<Self>, QueryRejection>,
+    ) -> Result<Option<Encoding>, Error> {
+        let Query(Self { encoding }) = parameters.map_err(|_| {
+            Error::bad_request("the query's `encoding` must be `base64` or `utf-8`")
+        })?;
+        Ok(encoding)
+    }
+}
+
 /// Runs a program. When the client goes away the future is dropped, and with it the run.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
@@ -35,8 +47,7 @@ pub(super) async fn create(
     parameters: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Error> {
-    let Query(parameters) = parameters
-        .map_err(|_| Error::bad_request("the query's `encoding` must be `base64` or `utf-8`"))?;
+    let encoding = Parameters::encoding(parameters)?;
     if app.is_draining() {
         return Err(Error::unavailable(
             "the service is draining",
@@ -57,6 +68,7 @@ pub(super) async fn create(
             config: &limits,
             maxima,
             max_output_bytes: 0,
+            live: None,
         };
         validate(request, &terms, parsed.errors)
     })
@@ -67,20 +79,10 @@ pub(super) async fn create(
     tracing::debug!(run = %id, language = prepared.sources.language.id, "run accepted");
     let result = app.engine.run(id, prepared).await?;
     drop((share, in_progress));
-    tracing::info!(
-        run = %id,
-        language = result.language.id,
-        status = result.status.as_str(),
-        total_us = u64::try_from(result.total.as_micros()).unwrap_or(u64::MAX),
-        "run finished"
-    );
+    log_finished(&result);
     let degraded = Arc::clone(&app);
     let body = offload(weight(&result), move || {
-        serde_json::to_vec(&answer(
-            result,
-            &degraded.config.degraded,
-            parameters.encoding,
-        ))
+        serde_json::to_vec(&answer(result, &degraded.config.degraded, encoding))
     });
     match body.await {
         Ok(body) => Ok(([(CONTENT_TYPE, "application/json")], body).into_response()),
@@ -91,8 +93,19 @@ pub(super) async fn create(
     }
 }
 
+/// Writes the line that every run ends with.
+pub(super) fn log_finished(result: &RunResult) {
+    tracing::info!(
+        run = %result.id,
+        language = result.language.id,
+        status = result.status.as_str(),
+        total_us = u64::try_from(result.total.as_micros()).unwrap_or(u64::MAX),
+        "run finished"
+    );
+}
+
 /// How many bytes of the program's the answer has.
-fn weight(result: &RunResult) -> usize {
+pub(super) fn weight(result: &RunResult) -> usize {
     let stages = [&result.compile, &result.run].into_iter().flatten();
     let outputs = stages.filter_map(|stage| stage.output.as_ref());
     let streams = outputs.map(|output| output.stdout.kept.len() + output.stderr.kept.len());

@@ -5,17 +5,17 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
@@ -35,7 +35,7 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 pub async fn listen(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let http = app.config.config.http.clone();
     let service = router(Arc::clone(&app));
-    let graceful = GracefulShutdown::new();
+    let draining = watch::Sender::new(false);
     let slots = Arc::new(Semaphore::new(http.max_connections));
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -43,7 +43,7 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, shutdown: impl Future<
         tokio::select! {
             accepted = accept(&listener, &slots) => {
                 let (stream, peer, slot) = accepted;
-                let connection = serve(stream, peer, slot, service.clone(), http.clone(), graceful.watcher());
+                let connection = serve(stream, peer, slot, service.clone(), http.clone(), draining.subscribe());
                 connections.spawn(connection);
             }
             Some(_) = connections.join_next() => {}
@@ -52,10 +52,13 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, shutdown: impl Future<
     }
     drop(listener);
     app.drain();
-    tracing::info!(connections = connections.len(), "draining");
+    draining.send_replace(true);
+    let sockets = app.seats.taken();
+    tracing::info!(connections = connections.len(), sockets, "draining");
     let drained = async {
-        graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
+        // A socket was a connection before, so there are no new ones.
+        app.seats.free().await;
     };
     if tokio::time::timeout(http.drain_timeout(), drained)
         .await
@@ -69,7 +72,9 @@ pub async fn listen(listener: TcpListener, app: Arc<App>, shutdown: impl Future<
 /// Ends the connections left, and waits for the workers to end their jobs.
 async fn cancel_rest(mut connections: JoinSet<()>, app: &App) {
     connections.shutdown().await;
+    app.seats.end();
     let idle = async {
+        app.seats.free().await;
         while app.pool.stats().running > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -110,7 +115,7 @@ async fn serve(
     slot: Option<OwnedSemaphorePermit>,
     service: Router,
     http: HttpConfig,
-    watcher: Watcher,
+    mut draining: watch::Receiver<bool>,
 ) {
     // Small answers should not wait for more; a failure costs time only.
     let _ = stream.set_nodelay(true);
@@ -124,9 +129,22 @@ async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(http.header_timeout())
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let drain = async {
+        // The sender outlives all connections.
+        let _ = draining.wait_for(|draining| *draining).await;
+    };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drain => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     // Errors are the client's: it went away, was too slow, or does not speak HTTP.
-    if let Err(error) = watcher.watch(connection).await {
+    if let Err(error) = ended {
         tracing::debug!("a connection ended: {error}");
     }
     drop(slot);

@@ -53,6 +53,7 @@ pub(super) async fn create(
             config: &runs,
             maxima,
             max_output_bytes: 0,
+            live: None,
         };
         share::check(request, &raw, &terms, &config, parsed.errors)
     });

@@ -243,6 +243,7 @@ impl Judging {
             config: &parts.runs,
             maxima,
             max_output_bytes: parts.config.max_output_bytes,
+            live: None,
         };
         let bounds = Bounds {
             max_tests: parts.config.max_tests,

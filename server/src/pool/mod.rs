@@ -35,7 +35,7 @@ pub(crate) use metrics::PoolMetrics;
 pub use queue::{Class, Stats, Turn};
 use queue::{Entry, Offer, Queue};
 pub use session::{Control, Running, Session, SessionEnd, Started};
-pub use terminal::{Screen, Terminal};
+pub use terminal::{Screen, Sizer, Terminal};
 use worker::{Assignment, Reply, Worker};
 
 /// The workers and the queue in front of them. Clones are handles to the same pool.

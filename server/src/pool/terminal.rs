@@ -17,30 +17,42 @@ pub struct Terminal {
     pub keyboard: pipe::Sender,
     /// What the program shows.
     pub screen: Screen,
+    /// Its size.
+    pub sizer: Sizer,
 }
 
-/// What a program writes to its terminal, and the terminal's size.
+/// What a program writes to its terminal.
 #[derive(Debug)]
 pub struct Screen {
     output: pipe::Receiver,
+}
+
+/// Changes a terminal's size.
+#[derive(Debug)]
+pub struct Sizer {
+    master: OwnedFd,
 }
 
 impl Terminal {
     pub(super) fn new(master: OwnedFd) -> io::Result<Self> {
         // It is no pipe, but like one it is non-blocking and can be polled.
         let keyboard = pipe::Sender::from_owned_fd_unchecked(master.try_clone()?)?;
+        let sizer = Sizer {
+            master: master.try_clone()?,
+        };
         let output = pipe::Receiver::from_owned_fd_unchecked(master)?;
         Ok(Self {
             keyboard,
             screen: Screen { output },
+            sizer,
         })
     }
 }
 
-impl Screen {
-    /// Changes the terminal's size and tells the program (SIGWINCH).
+impl Sizer {
+    /// Sets the size and tells the program (SIGWINCH).
     pub fn resize(&self, size: WindowSize) -> io::Result<()> {
-        terminal::resize(self.output.as_fd(), size)
+        terminal::resize(self.master.as_fd(), size)
     }
 }
 

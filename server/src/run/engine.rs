@@ -4,13 +4,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brig_sandbox::protocol::Collect;
+use brig_sandbox::protocol::{Collect, Job};
 use brig_sandbox::sys::memfd;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::files;
-use super::stage::{self, Stage};
+use super::program::Program;
+use super::stage::{self, Executed, Stage};
 use super::verdict::{self, Verdict};
 use super::{Prepared, RunResult, StageResult};
 use crate::api::RunStatus;
@@ -83,12 +84,22 @@ impl From<anyhow::Error> for Halt {
 }
 
 /// A run on its way.
-struct Progress {
-    prepared: Prepared,
-    queued: Duration,
-    compile: Option<StageResult>,
+pub(super) struct Progress {
+    pub(super) prepared: Prepared,
+    pub(super) queued: Duration,
+    pub(super) compile: Option<StageResult>,
     run: Option<StageResult>,
     output_files: Vec<(String, Vec<u8>)>,
+    id: Uuid,
+    begun: Instant,
+    guard: RunGuard,
+}
+
+/// A program, and how to get a worker for it.
+pub(super) struct Ready {
+    pub(super) program: Program,
+    pub(super) plan: StagePlan,
+    pub(super) turn: Turn,
 }
 
 impl Engine {
@@ -113,85 +124,82 @@ impl Engine {
 
     /// Runs `prepared`. Dropping the future cancels the run.
     pub async fn run(&self, id: Uuid, prepared: Prepared) -> Result<RunResult, Refused> {
-        let span = tracing::error_span!("run", run = %id);
-        self.run_in_span(id, prepared).instrument(span).await
+        let run = async {
+            let mut progress = self.begin(id, prepared);
+            let outcome = self.stages(&mut progress).await;
+            progress.conclude(outcome)
+        };
+        run.instrument(span(id)).await
     }
 
-    async fn run_in_span(&self, id: Uuid, prepared: Prepared) -> Result<RunResult, Refused> {
-        let begun = Instant::now();
-        let guard = RunGuard::new(Arc::clone(&self.metrics), &prepared.sources.language.id);
-        let mut progress = Progress {
+    async fn stages(&self, progress: &mut Progress) -> Result<Verdict, Halt> {
+        let Ready {
+            program,
+            plan,
+            turn,
+        } = self.make_ready(progress).await?;
+        let stage = Stage {
+            job: self.run_job(&plan, progress),
+            inputs: Inputs {
+                archives: program.archives(),
+                stdin: stdin(&progress.prepared.stdin)?,
+                ..Inputs::default()
+            },
+            turn,
+            queue_timeout: Some(self.queue_timeout),
+        };
+        let executed = stage.execute(&self.pool, Reading::default).await?;
+        self.judge(progress, &program, &plan, executed)
+    }
+
+    /// A run that begins now.
+    pub(super) fn begin(&self, id: Uuid, prepared: Prepared) -> Progress {
+        Progress {
+            begun: Instant::now(),
+            guard: RunGuard::new(Arc::clone(&self.metrics), &prepared.sources.language.id),
+            id,
             prepared,
             queued: Duration::ZERO,
             compile: None,
             run: None,
             output_files: Vec::new(),
-        };
-        let Verdict { status, message } = match self.stages(&mut progress).await {
-            Ok(verdict) | Err(Halt::Verdict(verdict)) => verdict,
-            Err(Halt::Refused(refused)) => {
-                guard.refused();
-                return Err(refused);
-            }
-            Err(Halt::Failed(cause)) => {
-                tracing::error!(error = format!("{cause:#}"), "a run failed");
-                let cause = public_cause(&cause);
-                let message = format!("Brig could not run the program ({cause}); not its fault");
-                Verdict {
-                    status: RunStatus::InternalError,
-                    message,
-                }
-            }
-        };
-        let Progress {
-            prepared,
-            queued,
-            compile,
-            run,
-            output_files,
-        } = progress;
-        let language = prepared.sources.language;
-        let total = begun.elapsed();
-        let result = RunResult {
-            id,
-            status,
-            message,
-            language,
-            compile,
-            run,
-            output_files,
-            queued,
-            total,
-        };
-        guard.finished(&result);
-        Ok(result)
+        }
     }
 
-    async fn stages(&self, progress: &mut Progress) -> Result<Verdict, Halt> {
-        let turn = Turn::run(progress.prepared.sources.owner);
+    /// Compiles the program, if its language does.
+    pub(super) async fn make_ready(&self, progress: &mut Progress) -> Result<Ready, Halt> {
         let sources = &progress.prepared.sources;
+        let turn = Turn::run(sources.owner);
         let compiled = self
             .compile(sources, turn, Some(self.queue_timeout))
             .await?;
         progress.queued += compiled.queued;
         progress.compile = compiled.stage;
         let program = compiled.outcome.map_err(Halt::Verdict)?;
-        let plan = program.stage();
-        let stage = Stage {
-            job: stage::job(&plan, self.output_files(&progress.prepared.output_files)),
-            inputs: Inputs {
-                archives: program.archives(),
-                stdin: stdin(&progress.prepared.stdin)?,
-                ..Inputs::default()
-            },
+        Ok(Ready {
+            plan: program.stage(),
+            program,
             turn: if compiled.executed {
                 turn.continuing()
             } else {
                 turn
             },
-            queue_timeout: Some(self.queue_timeout),
-        };
-        let executed = stage.execute(&self.pool, Reading::default).await?;
+        })
+    }
+
+    /// The run stage's job.
+    pub(super) fn run_job(&self, plan: &StagePlan, progress: &Progress) -> Job {
+        stage::job(plan, self.output_files(&progress.prepared.output_files))
+    }
+
+    /// What the run stage, which is over, says of the run.
+    pub(super) fn judge(
+        &self,
+        progress: &mut Progress,
+        program: &Program,
+        plan: &StagePlan,
+        executed: Executed,
+    ) -> Result<Verdict, Halt> {
         progress.queued += executed.queued;
         let (output, failure) = match self.observe(executed.result) {
             Ok(output) => (Some(output), None),
@@ -262,6 +270,10 @@ impl Engine {
         &self.pool
     }
 
+    pub(super) fn queue_timeout(&self) -> Duration {
+        self.queue_timeout
+    }
+
     pub(super) fn cache(&self) -> &CompileCache {
         &self.cache
     }
@@ -274,6 +286,46 @@ impl Engine {
             only_on_success: false,
         })
     }
+}
+
+impl Progress {
+    /// The run is over, like this.
+    pub(super) fn conclude(self, outcome: Result<Verdict, Halt>) -> Result<RunResult, Refused> {
+        let Verdict { status, message } = match outcome {
+            Ok(verdict) | Err(Halt::Verdict(verdict)) => verdict,
+            Err(Halt::Refused(refused)) => {
+                self.guard.refused();
+                return Err(refused);
+            }
+            Err(Halt::Failed(cause)) => {
+                tracing::error!(error = format!("{cause:#}"), "a run failed");
+                let cause = public_cause(&cause);
+                let message = format!("Brig could not run the program ({cause}); not its fault");
+                Verdict {
+                    status: RunStatus::InternalError,
+                    message,
+                }
+            }
+        };
+        let result = RunResult {
+            id: self.id,
+            status,
+            message,
+            language: self.prepared.sources.language,
+            compile: self.compile,
+            run: self.run,
+            output_files: self.output_files,
+            queued: self.queued,
+            total: self.begun.elapsed(),
+        };
+        self.guard.finished(&result);
+        Ok(result)
+    }
+}
+
+/// What is logged of a run, and its stages as traces have them, belongs to this.
+pub(super) fn span(id: Uuid) -> tracing::Span {
+    tracing::error_span!("run", run = %id)
 }
 
 /// Without content the program reads end-of-file from an empty pipe.

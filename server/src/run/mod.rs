@@ -9,6 +9,7 @@ mod compile;
 mod engine;
 mod files;
 mod limits;
+mod live;
 mod program;
 mod stage;
 mod validate;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brig_sandbox::limits::Limits;
+use brig_sandbox::protocol::WindowSize;
 use uuid::Uuid;
 
 use crate::api::RunStatus;
@@ -33,10 +35,11 @@ pub use compile::{Compiled, Sources};
 pub use engine::{Engine, Refused};
 pub(crate) use engine::{Halt, public_cause};
 pub(crate) use files::unpack;
+pub use live::{Event, Heard, Line, LiveBounds, LiveConfig, Remote, Stream, line};
 pub use program::Program;
 pub(crate) use stage::job as stage_job;
 pub(crate) use validate::decode;
-pub use validate::{MAX_COMMAND_LINE_BYTES, Terms, validate};
+pub use validate::{MAX_COMMAND_LINE_BYTES, Terms, WallTime, validate};
 pub(crate) use verdict::settle;
 pub use version::detect_versions;
 pub(crate) use words::describe;
@@ -50,6 +53,8 @@ pub struct Prepared {
     pub stdin: Vec<u8>,
     /// Patterns of the files to send back.
     pub output_files: Vec<String>,
+    /// The size of its terminal, if it is to have one.
+    pub terminal: Option<WindowSize>,
 }
 
 /// What became of a run.

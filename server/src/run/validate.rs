@@ -7,12 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use brig_sandbox::archive::{self, check_path};
 use brig_sandbox::limits::Limits;
+use brig_sandbox::protocol::WindowSize;
 use globset::GlobBuilder;
 
 use super::files::{Misfit, misfit};
 use super::limits::Bounds;
 use super::{Catalog, Prepared, Sources, limits};
-use crate::api::{Encoding, FieldError, LimitsRequest, RunRequest};
+use crate::api::{Encoding, FieldError, LimitsRequest, Object, RunRequest, check_size};
 use crate::auth::KeyLimits;
 use crate::config::RunsConfig;
 use crate::language::{Availability, Language, PlanRequest, SourceFile, StagePlan};
@@ -42,6 +43,17 @@ pub struct Terms<'a> {
     /// A program may be allowed to write this much, even if its language has a lower maximum: its
     /// output is not kept.
     pub max_output_bytes: u64,
+    /// Of a live run: how long it may take. Only live runs can have a terminal.
+    pub live: Option<WallTime>,
+}
+
+/// How long a live run may take, on the clock: its program waits for people.
+#[derive(Clone, Copy, Debug)]
+pub struct WallTime {
+    /// Where nothing is asked for, at least this.
+    pub default_ms: u64,
+    /// At most, in place of the language's maximum.
+    pub max_ms: u64,
 }
 
 impl Terms<'_> {
@@ -49,8 +61,18 @@ impl Terms<'_> {
         let maxima = language.run_maxima();
         Limits {
             output_bytes: maxima.output_bytes.max(self.max_output_bytes),
+            wall_time_ms: self.live.map_or(maxima.wall_time_ms, |live| live.max_ms),
             ..maxima
         }
+    }
+
+    /// The wall time of a run that asks for none and would get `wall_time_ms`.
+    fn unasked_wall_time(&self, wall_time_ms: u64) -> u64 {
+        let Some(live) = self.live else {
+            return wall_time_ms;
+        };
+        let key = self.maxima.run.wall_time_ms.unwrap_or(u64::MAX);
+        wall_time_ms.max(live.default_ms).min(live.max_ms).min(key)
     }
 
     /// What `asked` makes of the limits `base`, for a program in `language`.
@@ -88,6 +110,7 @@ pub fn validate(
     check.policy(request.policy.as_deref(), catalog);
     check.words(&request);
     check.output_files(&request.output_files);
+    check.terminal(request.pty.as_deref(), terms);
     let limits = language
         .as_deref()
         .map(|language| check.limits(&request, language, terms));
@@ -133,6 +156,7 @@ pub fn validate(
         },
         stdin,
         output_files: request.output_files,
+        terminal: request.pty.map(|Object(size)| size),
     })
 }
 
@@ -177,6 +201,18 @@ impl Check {
         }
     }
 
+    fn terminal(&mut self, size: Option<&WindowSize>, terms: &Terms<'_>) {
+        let Some(size) = size else { return };
+        if terms.live.is_none() {
+            self.error(
+                "/pty",
+                "only a live run, GET /v1/runs/ws, can have a terminal",
+            );
+        } else if let Err(error) = check_size(*size, "/pty") {
+            self.errors.push(error);
+        }
+    }
+
     fn limits(
         &mut self,
         request: &RunRequest,
@@ -197,7 +233,10 @@ impl Check {
             language: &terms.run_maxima(language),
             key: &terms.maxima.run,
         };
-        let run = limits::effective(asked, bounds, "/limits", &mut self.errors);
+        let mut run = limits::effective(asked, bounds, "/limits", &mut self.errors);
+        if asked.wall_time_ms.is_none() {
+            run.wall_time_ms = terms.unasked_wall_time(run.wall_time_ms);
+        }
         (compile, run)
     }
 

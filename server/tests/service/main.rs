@@ -6,6 +6,9 @@ mod fail_closed;
 mod harness;
 mod hygiene;
 mod keys;
+mod live;
+#[path = "../live_support/mod.rs"]
+mod live_support;
 mod processes;
 mod runs;
 mod submissions;
