@@ -19,7 +19,6 @@ pub mod logging;
 pub mod metrics;
 pub(crate) mod offload;
 pub mod pool;
-pub(crate) mod recent;
 pub mod run;
 mod serve;
 pub mod server_process;

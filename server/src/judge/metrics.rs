@@ -1,13 +1,11 @@
 //! What is counted of judging.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 
 use crate::api::Verdict;
 use crate::metrics::{Maker, TIME_BUCKETS};
-use crate::recent::Recent;
 use crate::store::Priority;
 
 /// Metrics of judging.
@@ -19,7 +17,6 @@ pub(crate) struct JudgingMetrics {
     tests: IntCounterVec,
     waiting: IntGauge,
     active: IntGauge,
-    recent: Arc<Recent>,
 }
 
 impl JudgingMetrics {
@@ -56,7 +53,6 @@ impl JudgingMetrics {
                 "brig_submissions_active",
                 "Submissions that are being judged",
             ),
-            recent: Arc::clone(&make.recent),
         }
     }
 
@@ -83,7 +79,6 @@ impl JudgingMetrics {
     /// A test has its verdict.
     pub(super) fn tested(&self, verdict: Verdict) {
         self.tests.with_label_values(&[verdict.as_str()]).inc();
-        self.recent.test(verdict);
     }
 
     /// How many submissions wait, and are judged.

@@ -28,6 +28,22 @@ export interface Options {
   onRun(): void;
 }
 
+/**
+ * Text typed over a selection. Left to itself, Chromium would put it into the page with a `style`
+ * attribute, which the page's policy forbids, and only then would the editor take it over.
+ */
+const typeOverSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { data } = event;
+    const { from, to, empty } = view.state.selection.main;
+    if (event.inputType !== "insertText" || data === null || empty || view.composing || view.state.selection.ranges.length > 1) return false;
+    const insert = (): ReturnType<typeof view.state.update> => view.state.update(view.state.replaceSelection(data), { userEvent: "input.type", scrollIntoView: true });
+    if (!view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, data, insert))) view.dispatch(insert());
+    event.preventDefault();
+    return true;
+  },
+});
+
 /** How long typing may pause before the text is handed over. */
 const PAUSE_MS = 200;
 
@@ -126,6 +142,7 @@ export class Editor {
         highlightSpecialChars(),
         history(),
         drawSelection(),
+        typeOverSelection,
         indentUnit.of("    "),
         indentOnInput(),
         bracketMatching(),

@@ -25,7 +25,7 @@ const JudgePanel = signal<FunctionComponent | null>(null);
 
 export function App() {
   useEffect(() => {
-    void load();
+    void load(true);
     const stop = keep();
     const keys = (event: KeyboardEvent): void => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.defaultPrevented) return;
@@ -153,7 +153,7 @@ function Notices() {
         <div class="trouble" data-problem={trouble.kind}>
           <p class="trouble-title">{advice.title}</p>
           <p>{trouble.passes ? "The page tries again by itself until the service answers; your work is kept in this browser." : advice.text}</p>
-          {(trouble.kind === "key_missing" || trouble.kind === "forbidden") && <KeyForm onKey={() => void load()} />}
+          {(trouble.kind === "key_missing" || trouble.kind === "forbidden") && <KeyForm onKey={() => void load(true)} />}
         </div>
       )}
       {linkNotice.value !== null && (

@@ -13,7 +13,7 @@ interface Props {
 
 /** Bytes as what they are: an image, or a hex dump. */
 export function BinaryView({ blob, name, settled }: Props) {
-  const [content, setContent] = useState<Uint8Array>(new Uint8Array());
+  const [content, setContent] = useState<Uint8Array | null>(null);
   const size = blob.size;
   useEffect(() => {
     let gone = false;
@@ -25,6 +25,7 @@ export function BinaryView({ blob, name, settled }: Props) {
     };
   }, [size, name]);
   const asBytes = useSignal(false);
+  if (content === null) return null;
   const type = imageType(content, name);
   if (type !== null && settled && !asBytes.value) {
     return (
@@ -45,6 +46,7 @@ function Picture({ content, type, name }: { content: Uint8Array; type: string; n
   useEffect(() => {
     const made = URL.createObjectURL(new Blob([content as Uint8Array<ArrayBuffer>], { type }));
     setUrl(made);
+    broken.value = false;
     return () => URL.revokeObjectURL(made);
   }, [content, type]);
   if (url === null) return null;

@@ -19,8 +19,11 @@ const RETRY_MS = 3_000;
 /** What a browser without any work in it begins with, if it can be had. */
 const FIRST_CHOICE = ["python", "cpp"];
 
-/** Loads until it succeeds. */
-export async function load(): Promise<void> {
+/**
+ * Loads until it succeeds. With `own`, a page that is given no program shows the last one of this
+ * browser; without, an example: a page in somebody's frame must not hand them what was done elsewhere.
+ */
+export async function load(own: boolean): Promise<void> {
   for (;;) {
     try {
       languages.value = await api.languages();
@@ -35,7 +38,7 @@ export async function load(): Promise<void> {
   }
   const linked = await linkedWork();
   if (linked === null) {
-    begin();
+    begin(own);
     return;
   }
   asLinked = linked.work;
@@ -74,11 +77,13 @@ export function startOver(): void {
 /** The examples add two numbers. */
 export const exampleOf = (chosen: Language): Work => ({ ...defaultWork(chosen), stdin: chosen.example === "" ? "" : "20 22\n" });
 
-function begin(): void {
+function begin(own: boolean): void {
   const usable = languages.value.filter(({ available }) => available);
-  const wanted = [rememberedLanguage(), ...FIRST_CHOICE];
+  const wanted = own ? [rememberedLanguage(), ...FIRST_CHOICE] : FIRST_CHOICE;
   const first = wanted.map((id) => usable.find((item) => item.id === id)).find((item) => item !== undefined) ?? usable[0];
-  if (first !== undefined) choose(first);
+  if (first === undefined) return;
+  if (own) choose(first);
+  else replaceWork(first.id, exampleOf(first));
 }
 
 /** The work that the page's address names, or null; says so when it names some that cannot be had. */

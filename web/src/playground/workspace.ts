@@ -25,22 +25,27 @@ export const settings = computed<Work>(() => work.value);
 /** Called before the work is read, so that an editor can hand over what was just typed. */
 const flushers = new Set<() => void>();
 
-export function beforeRead(flush: () => void): () => void {
-  flushers.add(flush);
-  return () => flushers.delete(flush);
+export function beforeRead(handOver: () => void): () => void {
+  flushers.add(handOver);
+  return () => flushers.delete(handOver);
 }
 
 /** The work as it is now, everything typed included. */
 export function currentWork(): Work {
-  for (const flush of flushers) flush();
+  flush();
   return work.value;
+}
+
+function flush(): void {
+  for (const each of flushers) each();
 }
 
 /** Bumped when files were replaced from outside the editor, which then shows them anew. */
 export const revision = signal(0);
 
-/** Puts `next` in the place of everything there was. */
+/** Puts `next` in the place of everything there was, after what was typed last has been kept. */
 export function replaceWork(id: string, next: Work): void {
+  flush();
   batch(() => {
     languageId.value = id;
     work.value = next;
