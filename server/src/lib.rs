@@ -19,6 +19,7 @@ pub mod logging;
 pub mod metrics;
 pub(crate) mod offload;
 pub mod pool;
+pub(crate) mod recent;
 pub mod run;
 mod serve;
 pub mod server_process;

@@ -19,6 +19,7 @@ use crate::blob::BlobMetrics;
 use crate::cache::CacheMetrics;
 use crate::judge::JudgingMetrics;
 use crate::pool::{PoolMetrics, StageOutput, Stats};
+use crate::recent::Recent;
 use crate::run::RunResult;
 use crate::store::StoreMetrics;
 use crate::telemetry;
@@ -53,6 +54,7 @@ pub struct Metrics {
     pub(crate) cache: CacheMetrics,
     pub(crate) pool: PoolMetrics,
     pub(crate) store: StoreMetrics,
+    pub(crate) recent: Arc<Recent>,
     webhooks: IntCounterVec,
     webhook_time: Histogram,
     webhooks_owed: IntGauge,
@@ -84,6 +86,8 @@ const MEMORY_BUCKETS: &[f64] = &[
 pub(crate) struct Maker {
     registry: Registry,
     described: RefCell<Vec<Described>>,
+    /// What counts for people, beside what Prometheus counts.
+    pub(crate) recent: Arc<Recent>,
 }
 
 /// A metric's name and its labels.
@@ -222,6 +226,7 @@ impl Metrics {
                 "brig_webhooks_owed",
                 "Webhooks that are neither delivered nor given up",
             ),
+            recent: make.recent,
             described: make.described.into_inner(),
             registry: make.registry,
         }
@@ -294,6 +299,7 @@ impl Metrics {
             .with_label_values(&[language, result.status.as_str()])
             .inc();
         self.total.observe(result.total.as_secs_f64());
+        self.recent.run(result.status, Some(result.total));
         for (name, stage) in [("compile", &result.compile), ("run", &result.run)] {
             // What the cache had was counted when it was compiled.
             let done = stage.as_ref().filter(|stage| !stage.cached);
@@ -323,6 +329,7 @@ impl Metrics {
         self.setup
             .with_label_values(&[warm])
             .observe(seconds(report.setup_us));
+        self.recent.set_up(Duration::from_micros(report.setup_us));
         self.oom_kills.inc_by(usage.oom_kills.unwrap_or_default());
         if let Some(violation) = &report.violation {
             self.violations
@@ -375,6 +382,7 @@ impl RunGuard {
 impl Drop for RunGuard {
     fn drop(&mut self) {
         if let Some(metrics) = &self.metrics {
+            metrics.recent.run(RunStatus::Cancelled, None);
             let status = RunStatus::Cancelled.as_str();
             metrics
                 .runs

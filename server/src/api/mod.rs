@@ -12,6 +12,7 @@ pub mod parse;
 mod problem;
 mod run;
 mod share;
+mod stats;
 mod submission;
 
 pub use blob::BlobEntry;
@@ -28,6 +29,10 @@ pub use run::{
     RunStatus, Stage, StageOutcome, StageUsage, Timings,
 };
 pub use share::{SHARE_VERSION, ShareCreated, ShareMode, ShareRequest};
+pub use stats::{
+    CacheStats, ClassStats, History, Latency, Percentiles, QueueStats, Rate, ServiceStats,
+    SubmissionStats,
+};
 pub use submission::{
     BatchRequest, Callback, CallbackRequest, Group, GroupRequest, Scoring, Stop, Submission,
     SubmissionRequest, SubmissionState, SubmissionUsage, Test, TestRequest, Verdict,

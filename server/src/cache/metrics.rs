@@ -1,8 +1,14 @@
 //! What Prometheus learns of the compile cache.
 
+use std::sync::Arc;
+
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::metrics::Maker;
+use crate::recent::Recent;
+
+/// The label of a lookup that the cache had no answer to.
+const MISS: &str = "miss";
 
 /// Metrics of the compile cache.
 #[derive(Debug)]
@@ -12,6 +18,7 @@ pub(crate) struct CacheMetrics {
     errors: IntCounterVec,
     bytes: IntGaugeVec,
     entries: IntGauge,
+    recent: Arc<Recent>,
 }
 
 impl CacheMetrics {
@@ -38,11 +45,13 @@ impl CacheMetrics {
                 &["tier"],
             ),
             entries: make.gauge("brig_compile_cache_entries", "Entries on disk"),
+            recent: Arc::clone(&make.recent),
         }
     }
 
     pub(super) fn lookup(&self, result: &str) {
         self.lookups.with_label_values(&[result]).inc();
+        self.recent.lookup(result != MISS);
     }
 
     pub(super) fn evicted(&self, tier: &str, entries: usize) {

@@ -1,4 +1,4 @@
-//! For operators: `GET /v1/info`, `/healthz`, `/readyz` and `/metrics`.
+//! For operators: `GET /v1/info`, `/v1/stats`, `/healthz`, `/readyz` and `/metrics`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::error::Error;
-use crate::api::{AuthInfo, Info, QueueInfo, RequestLimits, WorkersInfo};
+use crate::api::{
+    AuthInfo, ClassStats, Info, QueueInfo, QueueStats, RequestLimits, ServiceStats,
+    SubmissionStats, WorkersInfo,
+};
+use crate::pool::Stats;
+use crate::recent::WINDOW_S;
 use crate::run::MAX_COMMAND_LINE_BYTES;
 
 /// How soon to look again when the service is not ready.
@@ -23,7 +28,7 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Json<Info> {
     Json(Info {
         name: "brig",
         version: env!("CARGO_PKG_VERSION"),
-        uptime_ms: u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        uptime_ms: millis(app.started.elapsed()),
         host: app.config.host.clone(),
         layers: app.config.layers.clone(),
         degraded: app.config.degraded.clone(),
@@ -31,12 +36,7 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Json<Info> {
             key_required: !app.keys.is_open(),
             insecure_no_keys: app.keys.is_insecure(),
         },
-        workers: WorkersInfo {
-            configured: config.worker_count().get() as usize,
-            connected: stats.workers,
-            running: stats.running,
-            warm_sandboxes: stats.warm,
-        },
+        workers: workers(&app, stats),
         queue: QueueInfo {
             depth: stats.queued,
             capacity: config.queue_length,
@@ -50,6 +50,56 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Json<Info> {
             live: config.live.into(),
         },
     })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn workers(app: &App, stats: Stats) -> WorkersInfo {
+    WorkersInfo {
+        configured: app.config.config.worker_count().get() as usize,
+        connected: stats.workers,
+        running: stats.running,
+        warm_sandboxes: stats.warm,
+    }
+}
+
+/// What is going on, in figures for people.
+pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<ServiceStats> {
+    let classes = app.pool.line_up().into_iter().map(|line| ClassStats {
+        class: line.class.as_str(),
+        waiting: line.waiting,
+        oldest_ms: line.oldest.map(millis),
+    });
+    let (waiting, active) = app.judging.stats();
+    let recent = app.metrics.recent.summary();
+    Json(ServiceStats {
+        uptime_ms: millis(app.started.elapsed()),
+        memory_bytes: memory_bytes(),
+        problem: app.problem(),
+        workers: workers(&app, app.pool.stats()),
+        queue: QueueStats {
+            capacity: app.config.config.queue_length,
+            classes: classes.collect(),
+        },
+        submissions: SubmissionStats { waiting, active },
+        rates: recent.rates,
+        latency: recent.latency,
+        window_s: WINDOW_S,
+        statuses: recent.statuses,
+        verdicts: recent.verdicts,
+        compile_cache: recent.compile_cache,
+        history: recent.history,
+    })
+}
+
+/// The second number of `/proc/self/statm` (proc(5)) is the resident set, in pages.
+fn memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    Some(pages * u64::try_from(page).ok()?)
 }
 
 /// The process lives.

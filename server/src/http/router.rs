@@ -49,7 +49,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/languages", get(catalog::languages))
         .route("/v1/languages/{id}", get(catalog::language))
         .route("/v1/policies", get(catalog::policies))
-        .route("/v1/info", get(ops::info));
+        .route("/v1/info", get(ops::info))
+        .route("/v1/stats", get(ops::stats));
     let authenticated = from_fn_with_state(Arc::clone(&app), authenticate);
     let open = Router::new()
         .route(

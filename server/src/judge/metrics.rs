@@ -1,11 +1,13 @@
 //! What is counted of judging.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 
 use crate::api::Verdict;
 use crate::metrics::{Maker, TIME_BUCKETS};
+use crate::recent::Recent;
 use crate::store::Priority;
 
 /// Metrics of judging.
@@ -17,6 +19,7 @@ pub(crate) struct JudgingMetrics {
     tests: IntCounterVec,
     waiting: IntGauge,
     active: IntGauge,
+    recent: Arc<Recent>,
 }
 
 impl JudgingMetrics {
@@ -53,6 +56,7 @@ impl JudgingMetrics {
                 "brig_submissions_active",
                 "Submissions that are being judged",
             ),
+            recent: Arc::clone(&make.recent),
         }
     }
 
@@ -79,6 +83,7 @@ impl JudgingMetrics {
     /// A test has its verdict.
     pub(super) fn tested(&self, verdict: Verdict) {
         self.tests.with_label_values(&[verdict.as_str()]).inc();
+        self.recent.test(verdict);
     }
 
     /// How many submissions wait, and are judged.

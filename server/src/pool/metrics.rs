@@ -1,15 +1,18 @@
 //! What is measured of the queue for workers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec};
 
 use crate::metrics::{Maker, TIME_BUCKETS};
+use crate::recent::Recent;
 
 /// Metrics of the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolMetrics {
     waits: HistogramVec,
+    recent: Arc<Recent>,
 }
 
 const NAME: &str = "brig_queue_wait_seconds";
@@ -21,7 +24,8 @@ impl Default for PoolMetrics {
     fn default() -> Self {
         let options = HistogramOpts::new(NAME, HELP).buckets(TIME_BUCKETS.to_vec());
         let waits = HistogramVec::new(options, LABELS).expect("a valid metric");
-        Self { waits }
+        let recent = Arc::default();
+        Self { waits, recent }
     }
 }
 
@@ -29,6 +33,7 @@ impl PoolMetrics {
     pub(crate) fn new(make: &Maker) -> Self {
         Self {
             waits: make.histograms(NAME, HELP, TIME_BUCKETS, LABELS),
+            recent: Arc::clone(&make.recent),
         }
     }
 
@@ -36,5 +41,6 @@ impl PoolMetrics {
         self.waits
             .with_label_values(&[class])
             .observe(time.as_secs_f64());
+        self.recent.waited(time);
     }
 }

@@ -32,7 +32,7 @@ use tracing::{Instrument, Span, debug_span};
 pub use capture::{Captured, Reading, Tap};
 pub(crate) use channel::AsyncChannel;
 pub(crate) use metrics::PoolMetrics;
-pub use queue::{Class, Stats, Turn};
+pub use queue::{Class, InLine, Stats, Turn};
 use queue::{Entry, Offer, Queue};
 pub use session::{Control, Running, Session, SessionEnd, Started};
 pub use terminal::{Screen, Sizer, Terminal};
@@ -162,6 +162,11 @@ impl Pool {
     /// When the queue as it is now will have been served.
     pub fn expected_wait(&self) -> Duration {
         self.queue.expected_wait()
+    }
+
+    /// Everybody who waits, by class.
+    pub fn line_up(&self) -> impl IntoIterator<Item = InLine> {
+        self.queue.line_up()
     }
 
     /// What the pool is doing now.

@@ -11,7 +11,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -37,6 +37,12 @@ pub enum Class {
 }
 
 const CLASSES: usize = 4;
+const CLASS_LIST: [Class; CLASSES] = [
+    Class::Continuing,
+    Class::Interactive,
+    Class::Normal,
+    Class::Bulk,
+];
 
 impl Class {
     /// Its name in metrics and traces.
@@ -116,6 +122,17 @@ pub struct Stats {
     pub queued: usize,
 }
 
+/// Who waits in one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InLine {
+    /// The line.
+    pub class: Class,
+    /// How many.
+    pub waiting: usize,
+    /// How long the first to come has waited.
+    pub oldest: Option<Duration>,
+}
+
 /// What is known of one connected worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WorkerState {
@@ -126,6 +143,7 @@ pub(super) struct WorkerState {
 struct Waiter {
     ticket: u64,
     turn: Turn,
+    since: Instant,
     hand_over: oneshot::Sender<Offer>,
 }
 
@@ -194,6 +212,7 @@ impl Queue {
         let waiter = Waiter {
             ticket,
             turn,
+            since: Instant::now(),
             hand_over,
         };
         state.lines[turn.class as usize].push(turn.owner, waiter);
@@ -265,6 +284,20 @@ impl Queue {
     /// What a stage is expected to take: the mean of those before it.
     pub(super) fn mean_service(&self) -> Duration {
         self.lock().mean_service.unwrap_or_default()
+    }
+
+    /// Everybody who waits, by class.
+    pub(super) fn line_up(&self) -> [InLine; CLASSES] {
+        let state = self.lock();
+        CLASS_LIST.map(|class| {
+            let line = &state.lines[class as usize];
+            let since = line.iter().map(|waiter| waiter.since).min();
+            InLine {
+                class,
+                waiting: line.len(),
+                oldest: since.map(|since| since.elapsed()),
+            }
+        })
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -407,6 +440,10 @@ mod tests {
         let _more = wait(&queue, Turn::UPKEEP);
         assert!(matches!(queue.enter(RUN), Entry::Full { .. }));
         assert_eq!(queue.stats().queued, 1);
+        let [continuing, interactive, ..] = queue.line_up();
+        assert_eq!((continuing.waiting, continuing.oldest), (0, None));
+        assert_eq!(interactive.waiting, 3);
+        assert!(interactive.oldest.is_some());
     }
 
     #[test]

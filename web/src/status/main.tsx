@@ -1,0 +1,5 @@
+import { render } from "preact";
+import { Status } from "./Status";
+
+const root = document.getElementById("app");
+if (root !== null) render(<Status />, root);
