@@ -18,13 +18,14 @@ ARGS ?=
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libseccomp-dev ca-certificates
 RUN_PACKAGES := curl
 TEST_PACKAGES := gcc libc6-dev python3 curl procps
+E2E_PACKAGES := chromium fonts-liberation fonts-dejavu-core
 VM_PACKAGES := qemu-system-x86 linux-image-amd64 busybox-static python3 python3-venv kmod zstd curl
 # podman recommends the network ones, but apt without recommendations takes those that know no names.
 DOCKER_PACKAGES := podman podman-compose buildah crun runc netavark aardvark-dns iptables
 
 .PHONY: help
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- Running ----
 
@@ -60,6 +61,10 @@ unit-test: test-deps web web-test ## Run the tests on this host
 .PHONY: web-test
 web-test: web-deps ## Check the playground's types and run its unit tests
 	@cd web && npm run --silent typecheck && npm run --silent test
+
+.PHONY: e2e
+e2e: test-deps e2e-deps build ## Drive the playground in a browser, against a service with real sandboxes
+	@cd web && npm run --silent e2e
 
 .PHONY: attack
 attack: build-deps web ## Run the attacks on the sandbox, here
@@ -120,6 +125,10 @@ test-deps: deps languages
 .PHONY: lint-deps
 lint-deps: build-deps
 	@.ci/tools/cargo-tool cargo-deny
+
+.PHONY: e2e-deps
+e2e-deps: web-deps
+	@.ci/tools/install-packages $(E2E_PACKAGES)
 
 .PHONY: vm-deps
 vm-deps: ## Install what the virtual machine of `make vm-test` needs

@@ -151,7 +151,7 @@ export class Editor {
         highlightSelectionMatches(),
         theme,
         this.#mode.of([]),
-        EditorView.contentAttributes.of({ "aria-label": this.#options.label, "aria-describedby": "editor-hint" }),
+        EditorView.contentAttributes.of({ tabindex: "0", "aria-label": this.#options.label, "aria-describedby": "editor-hint" }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) this.#changed();
         }),

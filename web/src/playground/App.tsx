@@ -17,7 +17,7 @@ import { ShareDialog, sharing } from "./ShareDialog";
 import { TerminalPane } from "./TerminalPane";
 import { VerdictBar } from "./VerdictBar";
 import { adviceOf } from "./verdict";
-import { language, languages, settings } from "./workspace";
+import { currentWork, language, languages, settings } from "./workspace";
 
 /** The Judge tab comes with its own code, when it is first looked at. */
 const judge = Object.values(import.meta.glob<{ JudgePanel: FunctionComponent }>("../judge/index.tsx"))[0];
@@ -33,9 +33,13 @@ export function App() {
       void runNow();
     };
     document.addEventListener("keydown", keys);
+    // What was typed in the last moment is kept as well.
+    const leave = (): void => void currentWork();
+    window.addEventListener("pagehide", leave);
     return () => {
       stop();
       document.removeEventListener("keydown", keys);
+      window.removeEventListener("pagehide", leave);
     };
   }, []);
   return (

@@ -32,5 +32,9 @@ export function TerminalPane() {
       terminal.value = null;
     };
   }, []);
-  return <div class="terminal" ref={host} role="group" aria-label="Terminal" />;
+  return (
+    <div class="terminal" role="group" aria-label="Terminal">
+      <div class="terminal-host" ref={host} />
+    </div>
+  );
 }

@@ -15,11 +15,16 @@ interface Kind {
   limit(limits: Limits): number;
   words(value: number): string;
   colour: string;
+  /** Steps of the scale that make round figures. */
+  steps: number[];
 }
 
+const decimal = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+const binary = Array.from({ length: 30 }, (_, power) => 2 ** (power + 10));
+
 const KINDS: Record<"cpu" | "memory", Kind> = {
-  cpu: { value: ({ cpu_us: us }) => us, limit: ({ cpu_time_ms: ms }) => ms * 1000, words: time, colour: "--phase-run" },
-  memory: { value: ({ memory_bytes: used }) => used, limit: ({ memory_bytes: most }) => most, words: bytes, colour: "--phase-setup" },
+  cpu: { value: ({ cpu_us: us }) => us, limit: ({ cpu_time_ms: ms }) => ms * 1000, words: time, colour: "--phase-run", steps: decimal },
+  memory: { value: ({ memory_bytes: used }) => used, limit: ({ memory_bytes: most }) => most, words: bytes, colour: "--phase-setup", steps: binary },
 };
 
 /** Draws into `host` and follows the samples, until the returned function is called. */
@@ -78,7 +83,7 @@ function make(host: HTMLElement, kind: Kind, limits: Limits): uPlot {
       scales: { x: { time: false }, y: { range: (_, __, max) => [0, (max || kind.limit(limits)) * 1.08] } },
       axes: [
         { ...axis, values: (_, values) => values.map((value) => `${Number(value.toFixed(2))} s`), size: 28 },
-        { ...axis, values: (_, values) => values.map((value) => (value === 0 ? "0" : kind.words(value))), size: 66 },
+        { ...axis, incrs: kind.steps, values: (_, values) => values.map((value) => (value === 0 ? "0" : kind.words(value))), size: 66 },
       ],
       series: [
         {},

@@ -162,6 +162,7 @@ function follow(run: Current): Promise<LiveRun> {
     finished: (answer) =>
       mine(() => {
         current = null;
+        addLast(answer);
         finish({ problem: null, result: answer });
       })(),
     failed: (trouble) => mine(() => fail(run, trouble))(),
@@ -225,6 +226,16 @@ function take(stream: "stdout" | "stderr", bytes: Uint8Array<ArrayBuffer>): void
       logVersion.value += 1;
     });
   }
+}
+
+/** Where the lines end: samples come a few times a second, and the end is between two of them. */
+function addLast({ run }: RunResult): void {
+  if (run === null || samples.value.length === 0) return;
+  const { wall_us: wall, cpu_user_us: user, cpu_system_us: system } = run.usage;
+  const before = samples.value.at(-1);
+  if (wall === null || before === undefined || wall <= before.wall_us) return;
+  const cpu = user === null || system === null ? null : user + system;
+  addSample({ wall_us: wall, cpu_us: cpu, memory_bytes: null, processes: null });
 }
 
 function addSample(sample: Sample): void {

@@ -16,14 +16,20 @@ export interface TerminalEvents {
   live(): boolean;
 }
 
+function createWithNonce(name: string, options?: ElementCreationOptions): HTMLElement {
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- only for the names of outdated elements
+  const element: HTMLElement = Document.prototype.createElement.call(document, name, options);
+  if (name === "style") element.nonce = cspNonce();
+  return element;
+}
+
 /**
  * The document as xterm.js sees it. The library adds `<style>` elements, which need the nonce, and
  * sets `style` attributes, which the policy forbids although the same through `element.style` is fine.
  */
 function documentWithNonce(): Document {
   const createElement = (name: string, options?: ElementCreationOptions): HTMLElement => {
-    const element = document.createElement(name, options);
-    if (name === "style") element.nonce = cspNonce();
+    const element = createWithNonce(name, options);
     const setAttribute = element.setAttribute.bind(element);
     element.setAttribute = (attribute, value) => {
       if (attribute === "style") element.style.cssText = value;
@@ -39,6 +45,16 @@ function documentWithNonce(): Document {
     },
     set: (target, property, value) => Reflect.set(target, property, value, target),
   });
+}
+
+/** A part of the library asks the page's document itself for its `<style>`, but only while it opens. */
+function openWithNonce(xterm: Xterm, host: HTMLElement): void {
+  Object.defineProperty(document, "createElement", { value: createWithNonce, configurable: true });
+  try {
+    xterm.open(host);
+  } finally {
+    Reflect.deleteProperty(document, "createElement"); // the prototype's shows again
+  }
 }
 
 function theme(host: HTMLElement): ITheme {
@@ -69,7 +85,7 @@ export class TerminalView {
       theme: theme(host),
     });
     this.#xterm.loadAddon(this.#fit);
-    this.#xterm.open(host);
+    openWithNonce(this.#xterm, host);
     this.#xterm.attachCustomKeyEventHandler((event) => {
       // Tab belongs to the program only while there is one; Shift+Tab always leaves.
       if (event.key === "Tab") return !event.shiftKey && events.live();
@@ -78,7 +94,7 @@ export class TerminalView {
     const encoder = new TextEncoder();
     this.#xterm.onData((text) => events.typed(encoder.encode(text)));
     this.#xterm.onBinary((text) => events.typed(Uint8Array.from(text, (char) => char.charCodeAt(0))));
-    this.#xterm.onResize(events.resized);
+    this.#xterm.onResize(({ rows, cols }) => events.resized({ rows, cols }));
     const observer = new ResizeObserver(() => this.#fit.fit());
     observer.observe(host);
     const dark = matchMedia("(prefers-color-scheme: dark)");
