@@ -37,46 +37,65 @@ pub(super) async fn follow(
         Followed::Unknown => return Err(unknown()),
         Followed::Live(live) => {
             // Of another life of the service no event is known: all is told anew.
-            let from = after(last, &app.instance);
-            live_events(live, app.instance.clone(), from).left_stream()
+            let from = after(last, &app.instance, live.told());
+            live_events(live, Arc::clone(&app), from).left_stream()
         }
         Followed::Ended(document) => {
             let events = told(&document);
-            let from = after(last, STORED);
-            let numbered = events.into_iter().enumerate().skip(from);
-            let shown = numbered.map(|(number, event)| Ok(shown(STORED, number, &event)));
-            stream::iter(shown.collect::<Vec<_>>()).right_stream()
+            let from = after(last, STORED, events.len());
+            one_by_one(STORED.into(), events, 0)
+                .skip(from)
+                .right_stream()
         }
     };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
 }
 
-/// The number of the first event to tell.
-fn after(last: Option<&str>, instance: &str) -> usize {
+/// The number of the first event to tell, of `known` ones and those to come. Of an event that was never
+/// told nothing follows, so all is told.
+fn after(last: Option<&str>, instance: &str, known: usize) -> usize {
     let number = last.and_then(|last| last.strip_prefix(instance)?.strip_prefix('-'));
     let number = number.and_then(|number| number.parse::<usize>().ok());
-    number.map_or(0, |number| number.saturating_add(1))
+    number
+        .filter(|number| *number < known)
+        .map_or(0, |number| number + 1)
 }
 
+/// What happens until the end; or until the service drains, if judging has not begun then: the next server will
+/// do it, and the client, whose connection is in the way of the drain, asks that one.
 fn live_events(
     live: Arc<Live>,
-    instance: String,
+    app: Arc<App>,
     from: usize,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    let batches = stream::unfold((live, from), |(live, from)| async move {
-        let events = live.events(from).await;
-        if events.is_empty() {
-            return None;
+    let instance: Arc<str> = app.instance.as_str().into();
+    let batches = stream::unfold((live, from), move |(live, from)| {
+        let app = Arc::clone(&app);
+        async move {
+            let events = tokio::select! {
+                biased;
+                events = live.events(from) => events,
+                () = app.seats.draining(), if live.document().is_none() => Vec::new(),
+            };
+            if events.is_empty() {
+                return None;
+            }
+            let next = from + events.len();
+            Some(((from, events), (live, next)))
         }
-        let next = from + events.len();
-        Some(((from, events), (live, next)))
     });
-    batches.flat_map(move |(from, events)| {
-        let numbered = events.iter().zip(from..);
-        let shown = numbered.map(|(event, number)| Ok(shown(&instance, number, event)));
-        stream::iter(shown.collect::<Vec<_>>())
-    })
+    batches.flat_map(move |(from, events)| one_by_one(Arc::clone(&instance), events, from))
+}
+
+/// Events as they are sent, each made when the client takes it.
+fn one_by_one(
+    instance: Arc<str>,
+    events: Vec<Event>,
+    from: usize,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    let numbered = events.into_iter().zip(from..);
+    stream::iter(numbered.map(move |(event, number)| Ok(shown(&instance, number, &event))))
 }
 
 fn shown(instance: &str, number: usize, event: &Event) -> sse::Event {
@@ -112,11 +131,19 @@ mod tests {
 
     #[test]
     fn a_stream_goes_on_behind_the_last_event() {
-        assert_eq!(after(None, "a1"), 0);
-        assert_eq!(after(Some("a1-4"), "a1"), 5);
-        assert_eq!(after(Some("b2-4"), "a1"), 0);
-        for odd in ["", "a1", "a1-", "a1-x", "a1--1"] {
-            assert_eq!(after(Some(odd), "a1"), 0, "{odd}");
+        assert_eq!(after(None, "a1", 5), 0);
+        assert_eq!(after(Some("a1-4"), "a1", 5), 5);
+        assert_eq!(after(Some("b2-4"), "a1", 5), 0);
+        for odd in [
+            "",
+            "a1",
+            "a1-",
+            "a1-x",
+            "a1--1",
+            "a1-5",
+            "a1-18446744073709551615",
+        ] {
+            assert_eq!(after(Some(odd), "a1", 5), 0, "{odd}");
         }
     }
 }

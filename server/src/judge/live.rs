@@ -87,6 +87,11 @@ impl Live {
         }
     }
 
+    /// How many events there are so far.
+    pub fn told(&self) -> usize {
+        *self.changed.borrow()
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.lock().ended

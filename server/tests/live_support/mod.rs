@@ -100,6 +100,8 @@ impl Socket {
             match self.socket.read() {
                 Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).unwrap()),
                 Ok(Message::Close(frame)) => {
+                    // The answer to it.
+                    let _ = self.socket.flush();
                     return Err(frame.map_or(1005, |frame| frame.code.into()));
                 }
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
@@ -175,7 +177,7 @@ impl Socket {
         }
     }
 
-    /// The result, whatever comes before.
+    /// The result, whatever was written before.
     pub(crate) fn result(&mut self) -> Value {
         self.rest().2
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Service, eventually, python};
+use crate::harness::{Service, eventually, proc_status, python};
 use crate::live_support::Socket;
 
 const OK_RUNS: &str = r#"brig_runs_total{language="python",status="ok"}"#;
@@ -125,4 +125,147 @@ fn a_run_is_cancelled_and_its_worker_is_free_at_once() {
     println!("free after {:?}", begun.elapsed());
     assert_eq!(service.run(&python("print(1)"))["status"], "ok");
     eventually("both are counted", || service.metric(CANCELLED_RUNS) >= 2.0);
+}
+
+const CPP: &str = r"
+#include <iostream>
+#include <string>
+int main() { std::string line; while (std::getline(std::cin, line)) std::cout << line.size() << std::endl; }
+";
+
+#[test]
+fn a_compiled_program_says_what_happens_and_is_compiled_once() {
+    let service = Service::start(&["--languages", "cpp"]);
+    let limits = json!({"cpu_time_ms": 10_000, "wall_time_ms": 60_000});
+    for cached in [false, true] {
+        let mut socket = Socket::open(service.address);
+        socket.start(&json!({"language": "cpp", "source": CPP, "limits": limits}));
+        let id = socket.expect("queued")["id"].clone();
+        socket.expect("compiling");
+        let compiled = socket.expect("compiled");
+        assert_eq!(compiled["compile"]["outcome"], "exited", "{compiled}");
+        assert_eq!(compiled["compile"]["cached"], cached);
+        socket.expect("started");
+        socket.stdin("four\n");
+        assert_eq!(socket.until("\n"), "4\n");
+        socket.eof();
+        let result = socket.result();
+        assert_eq!((&result["id"], &result["status"]), (&id, &json!("ok")));
+        assert_eq!(result["compile"], compiled["compile"]);
+    }
+    let mut socket = Socket::open(service.address);
+    socket.start(&json!({"language": "cpp", "source": "int main() { return x; }"}));
+    socket.expect("queued");
+    socket.expect("compiling");
+    let compiled = socket.expect("compiled");
+    let stderr = compiled["compile"]["stderr"].as_str().unwrap();
+    assert!(stderr.contains("was not declared"), "{stderr}");
+    let finished = socket.expect("finished");
+    assert_eq!(finished["result"]["status"], "compile_error");
+    assert_eq!(finished["result"]["run"], Value::Null);
+    assert_eq!(socket.hear(), Err(1000));
+}
+
+const FLOOD: &str = "
+import sys
+line = b'0123456789abcde' * 4096 + b'\\n'
+for _ in range(50 * (1 << 20) // len(line)):
+    sys.stdout.buffer.write(line)
+";
+
+/// What the server process has in memory.
+fn server_memory(service: &Service) -> u64 {
+    let server = service.children("brig-server")[0];
+    let kib = proc_status(server, "VmRSS");
+    kib.trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_slow_client_gets_all_of_a_flood_and_costs_little_memory() {
+    let service = service();
+    let before = server_memory(&service);
+    let mut socket = Socket::open(service.address);
+    let limits = json!({"cpu_time_ms": 20_000, "wall_time_ms": 300_000, "output_bytes": 64 << 20});
+    socket.started(&with(program(FLOOD), json!({"limits": limits})));
+    let (mut bytes, mut most) = (0, 0);
+    let result = loop {
+        let message = socket.next();
+        match message["type"].as_str() {
+            Some("stdout") => bytes += message["data"].as_str().unwrap().len() as u64,
+            Some("finished") => break message["result"].clone(),
+            _ => panic!("{message}"),
+        }
+        // Slower than the program: it looks at the server's memory all the time.
+        most = most.max(server_memory(&service));
+    };
+    assert_eq!(result["status"], "ok", "{}", result["message"]);
+    assert_eq!(result["run"]["stdout_bytes"], bytes);
+    assert!(bytes > 49 << 20);
+    let grown = most.saturating_sub(before);
+    println!("{bytes} bytes, {grown} more in memory");
+    assert!(grown < 16 << 20, "{grown}");
+}
+
+#[test]
+fn a_flood_ends_at_its_limit_and_figures_come_meanwhile() {
+    let service = service();
+    let mut socket = Socket::open(service.address);
+    let limits = json!({"cpu_time_ms": 20_000, "output_bytes": 1 << 20});
+    let source = "
+import time
+print('ready', flush=True)
+time.sleep(1.5)
+while True: print('x' * 1000)
+";
+    socket.started(&with(program(source), json!({"limits": limits})));
+    assert_eq!(socket.until("\n"), "ready\n");
+    let usage = socket.hear().unwrap();
+    assert_eq!(usage["type"], "usage", "{usage}");
+    assert!(usage["wall_us"].as_u64().unwrap() > 0);
+    assert!(usage["cpu_us"].as_u64().unwrap() > 0);
+    assert!(usage["memory_bytes"].as_u64().unwrap() > 1 << 20);
+    assert_eq!(usage["processes"], 1);
+    let (stdout, _, result) = socket.rest();
+    assert_eq!(result["status"], "output_limit_exceeded");
+    assert_eq!(stdout.len() + "ready\n".len(), 1 << 20);
+}
+
+#[test]
+fn idle_sockets_cost_little_memory() {
+    let service = service();
+    let open = || {
+        (0..250)
+            .map(|_| Socket::open(service.address))
+            .collect::<Vec<_>>()
+    };
+    let before = server_memory(&service);
+    let sockets = [open(), open()];
+    eventually("all are open", || {
+        service.metric("brig_live_sockets") >= 500.0
+    });
+    let each = server_memory(&service).saturating_sub(before) / 500;
+    println!("{each} bytes for each idle socket");
+    assert!(each < 64 << 10, "{each}");
+    let mut last = Socket::open(service.address);
+    last.started(&program("print(input())"));
+    last.stdin("still here\n");
+    assert_eq!(last.until("\n"), "still here\n");
+    drop(sockets);
+    eventually("all are closed", || {
+        service.metric("brig_live_sockets") <= 1.0
+    });
+}
+
+#[test]
+fn runs_go_on_while_the_service_drains() {
+    let mut service = service();
+    let mut socket = Socket::open(service.address);
+    socket.started(&program(ECHO));
+    service.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(service.logs("draining"));
+    socket.stdin("last words\n");
+    assert_eq!(socket.until("\n"), "you said last words\n");
+    socket.eof();
+    assert_eq!(socket.result()["status"], "ok");
+    assert!(service.wait().success());
 }

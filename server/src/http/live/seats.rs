@@ -122,6 +122,11 @@ impl Seats {
         let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// Waits until no run begins any more.
+    pub(in crate::http) async fn draining(&self) {
+        self.reached(Phase::Draining).await;
+    }
+
     async fn reached(&self, phase: Phase) {
         let mut now = self.phase.subscribe();
         // The sender lives as long as `self`.
@@ -132,7 +137,7 @@ impl Seats {
 impl Seat {
     /// Waits until no run begins any more.
     pub(super) async fn draining(&self) {
-        self.seats.reached(Phase::Draining).await;
+        self.seats.draining().await;
     }
 
     /// Waits until runs in progress are to end.

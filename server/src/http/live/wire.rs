@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{FutureExt, Sink, Stream};
+use futures_util::{FutureExt, Sink, Stream, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -29,8 +29,9 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 /// What a client is still sending when the socket closes is read, up to this much: otherwise the
 /// connection would be reset before the client has seen the last words.
 const DISCARD_BYTES: usize = 16 << 20;
-/// How often a socket that is not read is looked at, whether the client has hung up.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How often a socket that is not read is looked at, whether the client has hung up. Its end of stream may
+/// wait behind what is not read, so it is pinged as well: a closed connection is reset by that.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A socket.
 pub(super) struct Wire {
@@ -159,13 +160,13 @@ impl Wire {
     fn tick(&mut self, may_read: bool) -> Result<(), Gone> {
         let now = Instant::now();
         if !may_read {
+            if self.hung_up() {
+                return Err(Gone::Closed);
+            }
             // Answers to pings wait behind what is not read.
             self.alive = now;
-            return if self.hung_up() {
-                Err(Gone::Closed)
-            } else {
-                Ok(())
-            };
+            self.ping_due = self.is_free();
+            return Ok(());
         }
         if now >= self.alive + self.peer_timeout {
             return Err(Gone::Silent);
@@ -266,9 +267,15 @@ impl Wire {
             };
             // An error means that it is closed, or broken.
             let _ = self.socket.close(Some(frame)).await;
-            let stream = self.socket.get_mut();
-            stream.shutdown().await?;
-            discard(stream).await
+            self.socket.get_mut().shutdown().await?;
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Close(_))) | None => return Ok(()),
+                    Some(Ok(_)) => {}
+                    // What comes now has no frames that can be told apart.
+                    Some(Err(_)) => return discard(self.socket.get_mut()).await,
+                }
+            }
         };
         // A client that has gone does not miss anything.
         let _ = timeout(LAST_WORDS_WITHIN, closing).await;
