@@ -72,7 +72,7 @@ for (const [scheme, width] of [
 test("a zip of pairs, one of them too large for a field of the page", async () => {
   await open();
   await setCode(page, "print(len(input()))\n");
-  await upload({ "p/1.in": "abc\n", "p/1.ans": "3\n", "p/2.in": `${"x".repeat(200_000)}\n`, "p/2.out": "200000\n", "p/3.in": "?\n" });
+  await upload({ "p/1.in": "abc\n", "p/1.ans": "3\n", "p/2.in": `${"x".repeat(600_000)}\n`, "p/2.out": "600000\n", "p/3.in": "?\n" });
   await page.getByText("2 tests added. Without another half: p/3.in.").waitFor();
   expect(await judge()).toBe("accepted");
   expect(await verdicts()).toEqual(["1 accepted", "2 accepted"]);

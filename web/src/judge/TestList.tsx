@@ -88,7 +88,7 @@ async function addFiles(files: File[]): Promise<string> {
   const all: NamedBytes[] = [];
   for (const file of files) {
     const content = new Uint8Array(await file.arrayBuffer());
-    if (/\.zip$/i.test(file.name)) all.push(...(await (await import("./zip")).unpack(content)));
+    if (/\.zip$/i.test(file.name)) all.push(...(await import("./zip")).unpack(content));
     else all.push({ name: file.name, bytes: content });
   }
   const { found, left } = pairs(all);
