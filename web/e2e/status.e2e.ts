@@ -1,0 +1,58 @@
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { accessible, launch, openPage, screenshot } from "./browser";
+import { freePort, startService, type Service } from "./service";
+
+let browser: Browser;
+let service: Service;
+let port: number;
+beforeAll(async () => {
+  browser = await launch();
+  port = await freePort();
+  service = await startService({ port });
+});
+afterAll(async () => {
+  await service.stop();
+  await browser.close();
+});
+
+async function run(source: string): Promise<void> {
+  const body = JSON.stringify({ language: "python", source });
+  const answer = await fetch(`${service.url}/v1/runs`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  expect(answer.status).toBe(200);
+}
+
+for (const [scheme, width] of [
+  ["light", 1280],
+  ["dark", 1280],
+  ["light", 390],
+  ["dark", 390],
+] as const) {
+  test(`what was run is shown (${scheme}, ${width})`, async () => {
+    await run("print(1)");
+    await run("raise SystemExit(1)");
+    const { page, faults, close } = await openPage(browser, `${service.url}/status`, { scheme, width });
+    await page.getByText("Running programs").waitFor();
+    await page.getByText(/All \d+ layers held|Not enforced/).waitFor();
+    expect(await page.getByRole("region", { name: "Results of five minutes" }).innerText()).toMatch(/ok \d+[^]*runtime error \d+/);
+    expect(await page.locator(".layer").count()).toBeGreaterThan(10);
+    expect(await page.getByRole("row", { name: /Whole run/ }).innerText()).toMatch(/\d (µs|ms|s)/);
+    await page.locator(".plot canvas").waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+    await accessible(page);
+    await screenshot(page, `status-${scheme}-${width}`);
+    expect(faults).toEqual([]);
+    await close();
+  });
+}
+
+test("a restart is survived", async () => {
+  const { page, close } = await openPage(browser, `${service.url}/status`);
+  await page.getByText("Running programs").waitFor();
+  await service.stop();
+  await page.getByText("The service cannot be reached").waitFor();
+  await page.getByText(/The figures are those of/).waitFor();
+  service = await startService({ port });
+  await page.getByText("Running programs").waitFor();
+  await close();
+});

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { diff, excerpt } from "./diff";
+
+const brief = (expected: string, actual: string): string[] =>
+  diff(expected, actual).map(({ kind, line, text }) => `${{ same: " ", expected: "-", actual: "+" }[kind]}${line} ${text}`);
+
+test("what is equal is told from what is not", () => {
+  expect(brief("a\nb\nc\n", "a\nx\nc\n")).toEqual([" 1 a", "-2 b", "+2 x", " 3 c"]);
+  expect(brief("a\nb\nc\nd\n", "a\nc\nd\ne\n")).toEqual([" 1 a", "-2 b", " 2 c", " 3 d", "+4 e"]);
+  expect(brief("", "x\n")).toEqual(["+1 x"]);
+  expect(brief("x\n", "")).toEqual(["-1 x"]);
+  expect(brief("same\n", "same")).toEqual([" 1 same"]);
+});
+
+test("what differs within a line is marked", () => {
+  const [, one, other] = diff("n\n12 34 56\n", "n\n12 9934 56\n");
+  expect(one?.mark).toEqual([3, 3]);
+  expect(other?.mark).toEqual([3, 5]);
+  const [all] = diff("abc\n", "xyz\n");
+  expect(all?.mark).toEqual([0, 3]);
+});
+
+test("very different long texts are compared line by line", () => {
+  const many = (word: string): string => Array.from({ length: 2000 }, (_, at) => `${word}${at}\n`).join("");
+  expect(diff(many("a"), many("b"))).toHaveLength(4000);
+});
+
+test("an excerpt leaves equal lines out", () => {
+  const text = Array.from({ length: 50 }, (_, at) => `${at}\n`);
+  const lines = excerpt(diff(text.join(""), text.with(25, "x\n").join("")), 2);
+  expect(lines[0]).toBeNull();
+  expect(lines.at(-1)).toBeNull();
+  expect(lines.filter((line) => line !== null).map(({ text: words }) => words)).toEqual(["23", "24", "25", "x", "26", "27"]);
+});
