@@ -19,6 +19,8 @@ BUILD_PACKAGES := gcc libc6-dev make pkg-config libseccomp-dev ca-certificates
 RUN_PACKAGES := curl
 TEST_PACKAGES := gcc libc6-dev python3 curl procps
 VM_PACKAGES := qemu-system-x86 linux-image-amd64 busybox-static python3 python3-venv kmod zstd curl
+# What `make bench` measures beside Brig; systemd-run is there where systemd is.
+BENCH_PACKAGES := bubblewrap crun runc
 # podman recommends the network ones, but apt without recommendations takes those that know no names.
 DOCKER_PACKAGES := podman podman-compose buildah crun runc netavark aardvark-dns iptables
 
@@ -87,6 +89,12 @@ web-lint: web-deps ## Check the playground's code
 fmt: ## Format the code
 	@cargo fmt --all
 
+# ---- Measuring ----
+
+.PHONY: bench
+bench: deps bench-deps release ## Measure Brig beside bare processes and other sandboxes; into target/bench
+	@.ci/tools/bench $(CARGO_TARGET_DIR)/release/brig-loadtest --out $(CARGO_TARGET_DIR)/bench $(ARGS)
+
 # ---- Containers ----
 
 .PHONY: docker
@@ -125,6 +133,10 @@ lint-deps: build-deps
 vm-deps: ## Install what the virtual machine of `make vm-test` needs
 	@.ci/tools/install-packages $(VM_PACKAGES)
 	@.ci/tools/virtme-ng
+
+.PHONY: bench-deps
+bench-deps: ## Install the other sandboxes that `make bench` measures
+	@.ci/tools/install-packages $(BENCH_PACKAGES)
 
 .PHONY: docker-deps
 docker-deps: ## Install podman, podman-compose and buildah
