@@ -151,7 +151,8 @@ impl Process<'_> {
             set_rlimits(&job.limits).step("set resource limits")?;
         }
         if on(Layers::CAPABILITIES) {
-            capabilities::drop_all().step("drop capabilities")?;
+            // The bounding set was emptied by init.
+            capabilities::drop_working_sets().step("drop capabilities")?;
         } else {
             capabilities::keep_over_execve().step("keep capabilities")?;
         }
@@ -190,8 +191,8 @@ impl Process<'_> {
             // It counted from the first instruction.
             Entry::Clone(_) => 0,
             Entry::Write(files) => {
-                for mut file in files {
-                    file.write_all(b"0")?;
+                for file in files {
+                    nix::unistd::write(file, b"0")?;
                 }
                 cpu_ns()?
             }
@@ -229,7 +230,7 @@ impl Executable {
             return Self::Missing(io::Error::from_raw_os_error(libc::ENOENT));
         };
         let path = look_up(name, &job.env);
-        if policy.policy.allows("execve") {
+        if policy.allows_execve {
             return CString::new(path).map_or_else(|e| Self::Missing(e.into()), Self::Path);
         }
         let path = Path::new("/box").join(path);

@@ -71,6 +71,8 @@ pub struct CompiledPolicy {
     pub policy: Policy,
     /// Its system call part.
     pub program: Program,
+    /// Whether that lets programs execute others.
+    pub allows_execve: bool,
 }
 
 /// What a worker knows, and its inits after it.
@@ -159,7 +161,12 @@ fn compile_policies(settings: &Settings) -> Result<BTreeMap<String, CompiledPoli
         .map(|(name, mut policy)| {
             policy.landlock.read_execute.extend_from_slice(&shown);
             let program = policy::seccomp::compile(&policy).map_err(|e| fault(e.to_string()))?;
-            Ok((name, CompiledPolicy { policy, program }))
+            let compiled = CompiledPolicy {
+                allows_execve: policy.allows("execve"),
+                policy,
+                program,
+            };
+            Ok((name, compiled))
         })
         .collect()
 }
@@ -304,10 +311,9 @@ impl Worker {
             Err(e) if is_disconnected(&e) => return Ok(false),
             answer => answer.step("report to the server")?,
         }
-        // The answer is on its way; only now comes what nobody needs to wait for. The slot is free
-        // when this is done.
+        // The answer is on its way; only now comes what nobody needs to wait for.
         if let Some(sandbox) = sandbox {
-            sandbox.destroy()?;
+            self.pool.retire(sandbox)?;
         }
         Ok(true)
     }
