@@ -112,6 +112,7 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     ];
     let mut programs = vec![theirs.as_raw_fd(), birth.jobs.as_raw_fd()];
     programs.extend(birth.entry.fds().iter().map(AsRawFd::as_raw_fd));
+    programs.extend(birth.context.fds().map(|fd| fd.as_raw_fd()));
     // First what neither of the two needs: a fork copies every descriptor.
     programs.extend(own);
     keep_only(&programs).step("close inherited descriptors")?;
@@ -249,7 +250,7 @@ pub fn keep_only(fds: &[RawFd]) -> io::Result<()> {
         if fd > first {
             close_range(first, fd - 1)?;
         }
-        first = fd + 1;
+        first = first.max(fd + 1);
     }
     close_range(first, u32::MAX)
 }

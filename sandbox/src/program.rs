@@ -29,7 +29,6 @@ use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::init::{Birth, keep_only, now_ns};
 use crate::inside::{FromProgram, FromProgramToWorker, ProgramJob, Resources};
-use crate::landlock;
 use crate::layers::Layers;
 use crate::limits::Limits;
 use crate::policy::seccomp::{EXECUTABLE_FD, LISTENER_SOCKET_FD};
@@ -72,8 +71,9 @@ impl Process<'_> {
     fn prepare_and_run(&self) -> Result<Never, SandboxFault> {
         let off = self.birth.shape.off;
         let cpu_before_ns = self.enter_cgroup().step("enter the program's cgroup")?;
-        keep_only(&[self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()])
-            .step("close inherited descriptors")?;
+        let mut keep = vec![self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()];
+        keep.extend(self.birth.context.fds().map(|fd| fd.as_raw_fd()));
+        keep_only(&keep).step("close inherited descriptors")?;
         let Some((ProgramJob { job, probe }, fds)) =
             self.birth.jobs.recv().step("receive the job")?
         else {
@@ -160,7 +160,7 @@ impl Process<'_> {
             prctl::set_no_new_privs().step("set no_new_privs")?;
         }
         if on(Layers::LANDLOCK) {
-            landlock::restrict(&policy.policy.landlock, job.pty.is_some())?;
+            policy.files.restrict(job.pty.is_some())?;
         }
         close_range(3, LISTENER_SOCKET_FD.unsigned_abs() - 1).step("close descriptors")
     }

@@ -12,7 +12,7 @@
 //! namespace, inits and programs included.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
@@ -25,6 +25,7 @@ use crate::capabilities;
 use crate::cgroup::{WorkerGroup, WorkerPaths};
 use crate::init::Shape;
 use crate::inside::ProgramJob;
+use crate::landlock;
 use crate::layers::Layers;
 use crate::policy::{self, Policy, ProcMount};
 use crate::protocol::{self, FromWorker, ToWorker};
@@ -73,6 +74,8 @@ pub struct CompiledPolicy {
     pub program: Program,
     /// Whether that lets programs execute others.
     pub allows_execve: bool,
+    /// Its file part.
+    pub files: landlock::Rules,
 }
 
 /// What a worker knows, and its inits after it.
@@ -99,6 +102,11 @@ impl Context {
             errno: None,
             started: false,
         })
+    }
+
+    /// The descriptors that sandboxes take from their worker.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.policies.values().flat_map(|policy| policy.files.fds())
     }
 
     fn shape(&self, policy: &str, off: Layers) -> Result<Shape, SandboxFault> {
@@ -131,8 +139,9 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
 /// Everything that takes rights, then the end of all rights.
 fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
     let group = WorkerGroup::open(&settings.cgroup).step("open the worker's cgroup")?;
-    let policies = compile_policies(settings)?;
+    let policies = load_policies(settings)?;
     rootfs::enter(&settings.rootfs, settings.off)?;
+    let policies = compile(policies)?;
     capabilities::drop_all().step("drop the worker's capabilities")?;
     prctl::set_no_new_privs().step("set no_new_privs")?;
     trim_heap();
@@ -145,30 +154,40 @@ fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
     })
 }
 
-fn compile_policies(settings: &Settings) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
-    let fault = |detail: String| SandboxFault {
+fn policy_fault(error: impl ToString) -> SandboxFault {
+    SandboxFault {
         step: "load the policies".to_owned(),
-        detail,
+        detail: error.to_string(),
         errno: None,
         started: false,
-    };
-    let policies =
-        policy::load(settings.policy_dir.as_deref()).map_err(|e| fault(e.to_string()))?;
+    }
+}
+
+fn load_policies(settings: &Settings) -> Result<BTreeMap<String, Policy>, SandboxFault> {
+    let mut policies = policy::load(settings.policy_dir.as_deref()).map_err(policy_fault)?;
     // Whoever has a host path shown to languages' tools wants them to read it.
     let shown = settings.rootfs.mounted_paths();
-    policies
-        .into_iter()
-        .map(|(name, mut policy)| {
-            policy.landlock.read_execute.extend_from_slice(&shown);
-            let program = policy::seccomp::compile(&policy).map_err(|e| fault(e.to_string()))?;
-            let compiled = CompiledPolicy {
-                allows_execve: policy.allows("execve"),
-                policy,
-                program,
-            };
-            Ok((name, compiled))
-        })
-        .collect()
+    for policy in policies.values_mut() {
+        policy.landlock.read_execute.extend_from_slice(&shown);
+    }
+    Ok(policies)
+}
+
+/// Prepares `policies` for the file tree that sandboxes will have.
+fn compile(
+    policies: BTreeMap<String, Policy>,
+) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
+    let mut lookup = landlock::Lookup::default();
+    let compile = |(name, policy): (String, Policy)| {
+        let compiled = CompiledPolicy {
+            program: policy::seccomp::compile(&policy).map_err(policy_fault)?,
+            allows_execve: policy.allows("execve"),
+            files: lookup.rules(&policy.landlock),
+            policy,
+        };
+        Ok((name, compiled))
+    };
+    policies.into_iter().map(compile).collect()
 }
 
 struct Worker {
