@@ -39,6 +39,7 @@ impl Workers {
             policy_dir: None,
             off: Layers::empty(),
             warm: 1,
+            cpus: Vec::new(),
         };
         let started: Vec<_> = (0..count).map(|i| launcher.launch(i).unwrap()).collect();
         let (processes, clients) = started

@@ -11,6 +11,8 @@ use super::{Leaf, WorkerGroup};
 const REST: Duration = Duration::from_millis(40);
 /// Leaves that rest. Each has four directories open.
 const MAX_RESTING: usize = 24;
+/// Leaves looked at before a new one is made instead.
+const LOOKS_AT_ONCE: usize = 2;
 /// A leaf that is not empty after so many looks keeps something, page cache for example, for good.
 const MAX_LOOKS: u32 = 3;
 
@@ -32,14 +34,16 @@ struct Resting {
 impl Leaves {
     /// A leaf in which nobody is and nothing is counted.
     pub fn take(&mut self, group: &WorkerGroup) -> io::Result<Box<dyn Leaf>> {
-        if self
-            .resting
-            .front()
-            .is_some_and(|r| r.since.elapsed() >= REST)
-            && let Some(resting) = self.resting.pop_front()
-            && let Some(leaf) = self.look_at(resting)?
-        {
-            return Ok(leaf);
+        for _ in 0..LOOKS_AT_ONCE {
+            let rested = |resting: &Resting| resting.since.elapsed() >= REST;
+            if !self.resting.front().is_some_and(rested) {
+                break;
+            }
+            if let Some(resting) = self.resting.pop_front()
+                && let Some(leaf) = self.look_at(resting)?
+            {
+                return Ok(leaf);
+            }
         }
         self.made += 1;
         group.create_leaf(&format!("s-{}", self.made))

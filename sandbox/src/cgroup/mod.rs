@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::layers::Layers;
 use crate::limits::Limits;
 
+pub mod cpuset;
 pub mod host;
 mod leaves;
 mod v1;
@@ -53,6 +54,8 @@ pub struct WorkerPaths {
     pub cpuacct: Option<PathBuf>,
     /// See `memory`.
     pub pids: Option<PathBuf>,
+    /// v1: the group that keeps the worker on its CPU, if it has one.
+    pub cpuset: Option<PathBuf>,
 }
 
 /// What a leaf has counted so far. `None` is a figure this host cannot give.

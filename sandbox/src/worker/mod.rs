@@ -17,8 +17,9 @@ use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
-use nix::unistd::pipe2;
+use nix::unistd::{Pid, pipe2};
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub off: Layers,
     /// Sandboxes of each recently used shape to keep ready.
     pub warm: u32,
+    /// The CPU that it and its programs are kept on.
+    pub cpu: Option<u32>,
 }
 
 /// A policy with its filter.
@@ -139,6 +142,9 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
 /// Everything that takes rights, then the end of all rights.
 fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
     let group = WorkerGroup::open(&settings.cgroup).step("open the worker's cgroup")?;
+    if let Some(cpu) = settings.cpu {
+        stay_on(cpu).step("stay on one CPU")?;
+    }
     let policies = load_policies(settings)?;
     rootfs::enter(&settings.rootfs, settings.off)?;
     let policies = compile(policies)?;
@@ -152,6 +158,13 @@ fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
         off: settings.off,
         group,
     })
+}
+
+/// What is forked from here on inherits it.
+fn stay_on(cpu: u32) -> nix::Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu as usize)?;
+    sched_setaffinity(Pid::from_raw(0), &cpus)
 }
 
 fn policy_fault(error: impl ToString) -> SandboxFault {

@@ -34,6 +34,7 @@ pub use stats::{
     SubmissionStats,
 };
 pub use submission::{
-    BatchRequest, Callback, CallbackRequest, Group, GroupRequest, Scoring, Stop, Submission,
-    SubmissionRequest, SubmissionState, SubmissionUsage, Test, TestRequest, Verdict,
+    BatchRequest, Callback, CallbackRequest, Group, GroupRequest, Rerun, RerunReason, Scoring,
+    Stop, Submission, SubmissionRequest, SubmissionState, SubmissionUsage, Test, TestRequest,
+    Verdict,
 };

@@ -304,8 +304,27 @@ pub struct Test {
     pub checker_message: Option<String>,
     /// What was said between the program and the interactor: its beginning and its end.
     pub transcript: Option<Box<RawValue>>,
+    /// Why the program was run once more; `stage` is that run.
+    pub rerun: Option<Rerun>,
     /// The program's run.
     pub stage: Option<Stage>,
+}
+
+/// That a test's program was run once more, while nothing else ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rerun {
+    /// Why.
+    pub reason: RerunReason,
+    /// What the first run used, in microseconds.
+    pub first_cpu_time_us: u64,
+}
+
+/// Why a program was run once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RerunReason {
+    /// Its CPU time was over the limit, but not by much.
+    Borderline,
 }
 
 /// A group of tests.

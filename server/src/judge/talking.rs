@@ -185,6 +185,7 @@ impl Tested {
             message: Some(message),
             checker_message: None,
             transcript: None,
+            rerun: None,
             stage: None,
         }
     }
@@ -198,6 +199,7 @@ impl Tested {
             message: judged.message.clone().filter(|_| fails),
             checker_message: judged.message,
             transcript: None,
+            rerun: None,
             stage,
         }
     }
