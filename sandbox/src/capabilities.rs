@@ -1,25 +1,26 @@
 //! Giving up capabilities (capabilities(7)).
 
+use std::io;
+
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 
+use crate::sys::capability::{clear_bounding_set, clear_working_sets};
+
 /// Empties every set, the bounding set included, for good.
-pub fn drop_all() -> Result<(), CapsError> {
+pub fn drop_all() -> io::Result<()> {
     // Leaving the bounding set takes CAP_SETPCAP, so that one goes first.
-    caps::clear(None, CapSet::Bounding)?;
+    drop_bounding_set()?;
     drop_working_sets()
 }
 
+/// Empties the set that limits what an `execve` may give, for this process and its children to come.
+pub fn drop_bounding_set() -> io::Result<()> {
+    clear_bounding_set()
+}
+
 /// Empties the sets that give rights now.
-pub fn drop_working_sets() -> Result<(), CapsError> {
-    for set in [
-        CapSet::Ambient,
-        CapSet::Inheritable,
-        CapSet::Effective,
-        CapSet::Permitted,
-    ] {
-        caps::clear(None, set)?;
-    }
-    Ok(())
+pub fn drop_working_sets() -> io::Result<()> {
+    clear_working_sets()
 }
 
 /// Keeps only `keep` and, not in effect until [`raise`]d, `reserve`; of these, what this process

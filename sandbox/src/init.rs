@@ -58,7 +58,7 @@ pub struct Birth<'a> {
     /// What kind of sandbox.
     pub shape: Shape,
     /// How the program's process enters its cgroup.
-    pub entry: Entry,
+    pub entry: Entry<'a>,
     /// To the worker.
     pub worker: &'a Channel,
     /// The program's process takes its job here.
@@ -100,15 +100,29 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     prctl::set_dumpable(false).step("become non-dumpable")?;
     let (ours, theirs) = Channel::pair().step("make the program's channel")?;
     let signals = watch_children().step("watch for children")?;
-    let first = fork_program(birth, theirs, clock)?;
-    // Init needs none for what it still does: the program has the same user id.
-    capabilities::drop_all().step("drop init's capabilities")?;
-    keep_only(&[
+    let keeps_capabilities = birth.shape.off.contains(Layers::CAPABILITIES);
+    if !keeps_capabilities {
+        // The program's process inherits that.
+        capabilities::drop_bounding_set().step("empty the capability bounding set")?;
+    }
+    let own = [
         birth.worker.as_raw_fd(),
         ours.as_raw_fd(),
         signals.as_raw_fd(),
-    ])
-    .step("close inherited descriptors")?;
+    ];
+    let mut programs = vec![theirs.as_raw_fd(), birth.jobs.as_raw_fd()];
+    programs.extend(birth.entry.fds().iter().map(AsRawFd::as_raw_fd));
+    programs.extend(birth.context.fds().map(|fd| fd.as_raw_fd()));
+    // First what neither of the two needs: a fork copies every descriptor.
+    programs.extend(own);
+    keep_only(&programs).step("close inherited descriptors")?;
+    let first = fork_program(birth, theirs, clock)?;
+    // Init needs none for what it still does: the program has the same user id.
+    if keeps_capabilities {
+        capabilities::drop_bounding_set().step("empty init's capability bounding set")?;
+    }
+    capabilities::drop_working_sets().step("drop init's capabilities")?;
+    keep_only(&own).step("close the program's descriptors")?;
     let worker = birth
         .worker
         .as_fd()
@@ -213,8 +227,8 @@ fn watch_children() -> io::Result<SignalFd> {
 }
 
 fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, SandboxFault> {
-    let cgroup = match &birth.entry {
-        Entry::Clone(dir) => Some(dir.as_fd()),
+    let cgroup = match birth.entry {
+        Entry::Clone(dir) => Some(dir),
         Entry::Write(_) => None,
     };
     match fork(CloneFlags::empty(), cgroup).step("fork the program's process")? {
@@ -236,7 +250,7 @@ pub fn keep_only(fds: &[RawFd]) -> io::Result<()> {
         if fd > first {
             close_range(first, fd - 1)?;
         }
-        first = fd + 1;
+        first = first.max(fd + 1);
     }
     close_range(first, u32::MAX)
 }
@@ -269,8 +283,11 @@ impl Init {
     /// Waits for one thing to happen, and deals with it.
     fn step(&mut self) -> io::Result<Next> {
         let (worker, program, listener, signals) = self.wait()?;
-        if listener {
+        if listener.contains(PollFlags::POLLIN) {
             self.on_forbidden_call()?;
+        } else if listener.contains(PollFlags::POLLHUP) {
+            // Every process under the filter is gone, so there is no call to come.
+            self.listener = None;
         }
         if program {
             self.on_program_message()?;
@@ -285,7 +302,7 @@ impl Init {
         }
     }
 
-    fn wait(&self) -> io::Result<(bool, bool, bool, bool)> {
+    fn wait(&self) -> io::Result<(bool, bool, PollFlags, bool)> {
         let always = [self.worker.as_fd(), self.signals.as_fd()];
         let mut fds: Vec<PollFd<'_>> = always
             .iter()
@@ -302,13 +319,21 @@ impl Init {
                 .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)),
         );
         match poll(&mut fds, PollTimeout::NONE) {
-            Err(nix::errno::Errno::EINTR) => return Ok((false, false, false, false)),
+            Err(nix::errno::Errno::EINTR) => {
+                return Ok((false, false, PollFlags::empty(), false));
+            }
             answer => answer?,
         };
-        let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
-        let (worker, signals) = (ready.next() == Some(true), ready.next() == Some(true));
-        let program = self.program.is_some() && ready.next() == Some(true);
-        let listener = self.listener.is_some() && ready.next() == Some(true);
+        let mut answers = fds
+            .iter()
+            .map(|fd| fd.revents().unwrap_or(PollFlags::all()));
+        let mut next = || answers.next().unwrap_or(PollFlags::empty());
+        let (worker, signals) = (!next().is_empty(), !next().is_empty());
+        let program = self.program.is_some() && !next().is_empty();
+        let listener = match self.listener {
+            Some(_) => next(),
+            None => PollFlags::empty(),
+        };
         Ok((worker, program, listener, signals))
     }
 
@@ -359,13 +384,8 @@ impl Init {
                 self.violation.get_or_insert((call.arch, call.number));
                 kill_all_others()
             }
-            // The caller is gone (ENOENT), or every process under the filter is (POLLHUP).
-            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
-                if self.ended.is_some() {
-                    self.listener = None;
-                }
-                Ok(())
-            }
+            // The caller is gone.
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
             Err(e) => Err(e),
         }
     }

@@ -1,5 +1,10 @@
 //! The file part of a policy, as a Landlock domain (Documentation/userspace-api/landlock.rst).
 
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::rc::Rc;
+
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -14,67 +19,132 @@ use crate::terminal;
 /// the self-check proves that what is left denies.
 const NEWEST: ABI = ABI::V6;
 
-/// Puts the calling process under `rules` for good; with a `terminal` of its own it may also open
-/// that.
-pub fn restrict(rules: &Landlock, terminal: bool) -> Result<(), SandboxFault> {
-    let domain = build(rules, terminal).step("build the Landlock domain")?;
-    let status = domain.restrict_self().step("enforce Landlock")?;
-    if status.ruleset == RulesetStatus::NotEnforced {
-        return Err(SandboxFault {
-            step: "enforce Landlock".to_owned(),
-            detail: "the kernel has no Landlock, or it is switched off".to_owned(),
-            errno: None,
-            started: false,
-        });
-    }
-    Ok(())
+/// Where each sandbox has its own mounts; all else is the same tree in each.
+const FRESH: [&str; 4] = ["/box", "/tmp", "/proc", "/dev/pts"];
+
+/// The rules of a policy, with what they are about looked up as far as it is the same in every sandbox:
+/// rules are about inodes, not about paths or mounts.
+#[derive(Debug)]
+pub struct Rules {
+    shared: Vec<(Rc<Shared>, BitFlags<AccessFs>)>,
+    fresh: Vec<(String, BitFlags<AccessFs>)>,
 }
 
-/// Builds the domain for `rules` from the file tree as it is now. Paths that do not exist are
-/// skipped.
-fn build(rules: &Landlock, terminal: bool) -> Result<RulesetCreated, RulesetError> {
-    let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let full = AccessFs::from_all(NEWEST);
-    let terminal: Vec<String> = terminal
-        .then(|| terminal::PATH.to_owned())
-        .into_iter()
-        .collect();
-    let groups: [(&[String], BitFlags<AccessFs>); 5] = [
-        (&rules.read, read),
-        (&rules.read_execute, read | AccessFs::Execute),
-        (
-            &rules.read_write_file,
-            AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate,
-        ),
-        (
-            &terminal,
-            AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev,
-        ),
-        (
-            &rules.full,
-            full & !BitFlags::from(AccessFs::MakeBlock) & !BitFlags::from(AccessFs::MakeChar),
-        ),
-    ];
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(full)?
-        .handle_access(AccessNet::from_all(NEWEST))?
-        .scope(Scope::from_all(NEWEST))?
-        .create()?
-        .no_new_privs(false);
-    for (paths, access) in groups {
-        for path in paths {
-            if let Ok(fd) = PathFd::new(path) {
-                // A rule for a file may only name rights that files have.
-                let is_dir = std::fs::metadata(path).is_ok_and(|m| m.is_dir());
-                let access = if is_dir {
-                    access
-                } else {
-                    access & AccessFs::from_file(NEWEST)
-                };
-                ruleset = ruleset.add_rule(PathBeneath::new(fd, access))?;
+/// A file or directory of the tree that all sandboxes of a worker share.
+#[derive(Debug)]
+struct Shared {
+    fd: PathFd,
+    is_dir: bool,
+}
+
+/// Looks up what policies are about; what several of them name is opened once.
+#[derive(Debug, Default)]
+pub struct Lookup(BTreeMap<String, Option<Rc<Shared>>>);
+
+impl Lookup {
+    /// The rules that `policy` asks for in the file tree as it is now. Paths that do not exist are
+    /// skipped.
+    pub fn rules(&mut self, policy: &Landlock) -> Rules {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
+        let nodes = AccessFs::MakeBlock | AccessFs::MakeChar;
+        let groups = [
+            (&policy.read, read),
+            (&policy.read_execute, read | AccessFs::Execute),
+            (&policy.read_write_file, device),
+            (&policy.full, AccessFs::from_all(NEWEST) & !nodes),
+        ];
+        let mut rules = Rules {
+            shared: Vec::new(),
+            fresh: Vec::new(),
+        };
+        for (paths, access) in groups {
+            for path in paths {
+                if FRESH.iter().any(|fresh| Path::new(path).starts_with(fresh)) {
+                    rules.fresh.push((path.clone(), access));
+                } else if let Some(shared) = self.shared(path) {
+                    rules.shared.push((shared, access));
+                }
             }
         }
+        rules
     }
-    Ok(ruleset)
+
+    fn shared(&mut self, path: &str) -> Option<Rc<Shared>> {
+        if let Some(known) = self.0.get(path) {
+            return known.clone();
+        }
+        let found = Shared::open(path).map(Rc::new);
+        self.0.insert(path.to_owned(), found.clone());
+        found
+    }
+}
+
+impl Shared {
+    fn open(path: &str) -> Option<Self> {
+        let fd = PathFd::new(path).ok()?;
+        let is_dir = std::fs::metadata(path).is_ok_and(|m| m.is_dir());
+        Some(Self { fd, is_dir })
+    }
+}
+
+impl Rules {
+    /// The descriptors that [`Rules::restrict`] takes.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.shared.iter().map(|(shared, _)| shared.fd.as_fd())
+    }
+
+    /// Puts the calling process under the rules for good; with a `terminal` of its own it may also open
+    /// that.
+    pub fn restrict(&self, terminal: bool) -> Result<(), SandboxFault> {
+        let domain = self.build(terminal).step("build the Landlock domain")?;
+        let status = domain.restrict_self().step("enforce Landlock")?;
+        if status.ruleset == RulesetStatus::NotEnforced {
+            return Err(SandboxFault {
+                step: "enforce Landlock".to_owned(),
+                detail: "the kernel has no Landlock, or it is switched off".to_owned(),
+                errno: None,
+                started: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn build(&self, terminal: bool) -> Result<RulesetCreated, RulesetError> {
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(NEWEST))?
+            .handle_access(AccessNet::from_all(NEWEST))?
+            .scope(Scope::from_all(NEWEST))?
+            .create()?
+            .no_new_privs(false);
+        for (shared, access) in &self.shared {
+            ruleset = add(ruleset, shared, *access)?;
+        }
+        for (path, access) in &self.fresh {
+            if let Some(found) = Shared::open(path) {
+                ruleset = add(ruleset, &found, *access)?;
+            }
+        }
+        if terminal && let Some(found) = Shared::open(terminal::PATH) {
+            let access =
+                AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+            ruleset = add(ruleset, &found, access)?;
+        }
+        Ok(ruleset)
+    }
+}
+
+fn add(
+    ruleset: RulesetCreated,
+    what: &Shared,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    // A rule for a file may only name rights that files have.
+    let access = if what.is_dir {
+        access
+    } else {
+        access & AccessFs::from_file(NEWEST)
+    };
+    ruleset.add_rule(PathBeneath::new(&what.fd, access))
 }

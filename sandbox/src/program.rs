@@ -29,7 +29,6 @@ use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::init::{Birth, keep_only, now_ns};
 use crate::inside::{FromProgram, FromProgramToWorker, ProgramJob, Resources};
-use crate::landlock;
 use crate::layers::Layers;
 use crate::limits::Limits;
 use crate::policy::seccomp::{EXECUTABLE_FD, LISTENER_SOCKET_FD};
@@ -72,8 +71,9 @@ impl Process<'_> {
     fn prepare_and_run(&self) -> Result<Never, SandboxFault> {
         let off = self.birth.shape.off;
         let cpu_before_ns = self.enter_cgroup().step("enter the program's cgroup")?;
-        keep_only(&[self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()])
-            .step("close inherited descriptors")?;
+        let mut keep = vec![self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()];
+        keep.extend(self.birth.context.fds().map(|fd| fd.as_raw_fd()));
+        keep_only(&keep).step("close inherited descriptors")?;
         let Some((ProgramJob { job, probe }, fds)) =
             self.birth.jobs.recv().step("receive the job")?
         else {
@@ -151,7 +151,8 @@ impl Process<'_> {
             set_rlimits(&job.limits).step("set resource limits")?;
         }
         if on(Layers::CAPABILITIES) {
-            capabilities::drop_all().step("drop capabilities")?;
+            // The bounding set was emptied by init.
+            capabilities::drop_working_sets().step("drop capabilities")?;
         } else {
             capabilities::keep_over_execve().step("keep capabilities")?;
         }
@@ -159,7 +160,7 @@ impl Process<'_> {
             prctl::set_no_new_privs().step("set no_new_privs")?;
         }
         if on(Layers::LANDLOCK) {
-            landlock::restrict(&policy.policy.landlock, job.pty.is_some())?;
+            policy.files.restrict(job.pty.is_some())?;
         }
         close_range(3, LISTENER_SOCKET_FD.unsigned_abs() - 1).step("close descriptors")
     }
@@ -190,8 +191,8 @@ impl Process<'_> {
             // It counted from the first instruction.
             Entry::Clone(_) => 0,
             Entry::Write(files) => {
-                for mut file in files {
-                    file.write_all(b"0")?;
+                for file in files {
+                    nix::unistd::write(file, b"0")?;
                 }
                 cpu_ns()?
             }
@@ -229,7 +230,7 @@ impl Executable {
             return Self::Missing(io::Error::from_raw_os_error(libc::ENOENT));
         };
         let path = look_up(name, &job.env);
-        if policy.policy.allows("execve") {
+        if policy.allows_execve {
             return CString::new(path).map_or_else(|e| Self::Missing(e.into()), Self::Path);
         }
         let path = Path::new("/box").join(path);

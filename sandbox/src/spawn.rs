@@ -62,6 +62,8 @@ pub struct Launcher {
     pub off: Layers,
     /// Sandboxes of each recently used shape that a worker keeps ready.
     pub warm: u32,
+    /// The CPUs that workers are kept on, by turns; none: they run anywhere.
+    pub cpus: Vec<u32>,
 }
 
 /// A worker process, as its supervisor sees it.
@@ -80,10 +82,16 @@ impl Launcher {
     pub fn launch(&self, index: u32) -> Result<WorkerProcess, SandboxFault> {
         assert_single_threaded();
         let (uid, gid) = self.identity.of_worker(index);
-        let paths = self
+        let mut paths = self
             .base
             .create_worker(index, uid, self.caps)
             .step("make the worker's cgroup")?;
+        let cpu = self.cpus.iter().copied().cycle().nth(index as usize);
+        if let Some(cpu) = cpu {
+            self.base
+                .pin_worker(index, &mut paths, cpu)
+                .step("keep the worker on its CPU")?;
+        }
         let settings = Settings {
             index,
             uid,
@@ -93,6 +101,7 @@ impl Launcher {
             policy_dir: self.policy_dir.clone(),
             off: self.off,
             warm: self.warm,
+            cpu,
         };
         let settings = write_settings(&settings).step("write the worker's settings")?;
         let (channel, workers_end) = Channel::pair().step("make the worker's socket")?;

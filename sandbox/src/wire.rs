@@ -7,8 +7,8 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
-    sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
+    recvmsg, sendmsg, socketpair,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -73,7 +73,7 @@ impl Channel {
 
     /// Receives one message. `None`: the other end is closed.
     pub fn recv<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut buffer = vec![0; MAX_MESSAGE_BYTES];
+        let mut buffer = vec![0; self.next_len()?.min(MAX_MESSAGE_BYTES)];
         let (len, fds, cut) = self.recv_raw(&mut buffer)?;
         if len == 0 {
             return Ok(None);
@@ -84,6 +84,19 @@ impl Channel {
         match postcard::from_bytes(&buffer[..len]) {
             Ok(message) => Ok(Some((message, fds))),
             Err(e) => Err(invalid(&format!("a message cannot be read: {e}"))),
+        }
+    }
+
+    /// How long the next message is; waits for it. Memory for the longest that there may be would
+    /// have to be mapped, zeroed and given back each time.
+    fn next_len(&self) -> io::Result<usize> {
+        let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        loop {
+            match recv(self.0.as_raw_fd(), &mut [], look) {
+                // See `recv_raw`.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
+                answer => return Ok(answer?),
+            }
         }
     }
 

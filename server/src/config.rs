@@ -37,6 +37,9 @@ pub struct ServeArgs {
     /// Number of workers, each running one stage at a time [default: one per CPU]
     #[arg(long, value_name = "N", env = "BRIG_WORKERS")]
     pub workers: Option<NonZeroU32>,
+    /// Keep each worker and its programs on one CPU of its own: steadier times, one CPU for each program
+    #[arg(long, env = "BRIG_PIN_WORKERS")]
+    pub pin_workers: bool,
     /// Started as root: the server's user id; worker n has this plus one plus n [default: 60600]
     #[arg(long, value_name = "ID", env = "BRIG_UID_BASE")]
     pub uid_base: Option<u32>,
@@ -82,6 +85,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Number of workers; without it one per CPU.
     pub workers: Option<NonZeroU32>,
+    /// Keeps each worker and its programs on one CPU, those of different physical cores first: times
+    /// vary less, but a program with several threads has one CPU for all of them.
+    pub pin_workers: bool,
     /// Started as root: the server's user id; worker `n` has this plus one plus `n`. Two services on
     /// one machine need ranges of their own.
     pub uid_base: u32,
@@ -188,6 +194,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: None,
+            pin_workers: false,
             uid_base: DEFAULT_UID_BASE,
             data: None,
             profiles: None,
@@ -267,6 +274,7 @@ impl ServeArgs {
         };
         config.listen = self.listen.unwrap_or(config.listen);
         config.workers = self.workers.or(config.workers);
+        config.pin_workers |= self.pin_workers;
         config.uid_base = self.uid_base.unwrap_or(config.uid_base);
         config.data = self.data.clone().or(config.data);
         config.profiles = self.profiles.clone().or(config.profiles);

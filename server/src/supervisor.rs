@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use brig_sandbox::capabilities;
 use brig_sandbox::cgroup::Version;
+use brig_sandbox::cgroup::cpuset::own_cpus;
 use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::Client;
 use brig_sandbox::identity::{Identity, MAX_WORKERS};
@@ -146,7 +147,14 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
         policy_dir: config.policies_dir()?,
         off: missing,
         warm: 1,
+        cpus: Vec::new(),
     };
+    if config.pin_workers {
+        launcher.cpus = own_cpus().context("finding the CPUs to keep workers on")?;
+        if let Err(error) = launcher.base.prepare_pinning() {
+            eprintln!("brig: programs may leave their worker's CPU by sched_setaffinity: {error}");
+        }
+    }
     let findings = check(&launcher, missing)?;
     let failed = selfcheck::failed(&findings);
     refuse(failed - allowed, &findings)?;

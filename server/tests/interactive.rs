@@ -425,6 +425,7 @@ fn with_workers(test: impl AsyncFn(&Pool)) {
         policy_dir: None,
         off: Layers::empty(),
         warm: 1,
+        cpus: Vec::new(),
     };
     let workers: Vec<_> = (0..2)
         .map(|index| launcher.launch(index).unwrap())

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::{Version, WorkerPaths};
+use super::{Version, WorkerPaths, cpuset};
 
 /// Why no group can be made here.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,8 @@ pub struct Hierarchies {
     cpu: Option<PathBuf>,
     cpuacct: Option<PathBuf>,
     pids: Option<PathBuf>,
+    /// v1 only, and only for workers that are kept on a CPU.
+    cpuset: Option<PathBuf>,
 }
 
 const NEEDED: [&str; 3] = ["memory", "cpu", "pids"];
@@ -106,6 +108,7 @@ impl Hierarchies {
             cpu: dir("cpu"),
             cpuacct: dir("cpuacct"),
             pids: dir("pids"),
+            cpuset: dir("cpuset"),
         }
     }
 
@@ -136,6 +139,7 @@ impl Hierarchies {
             // Counted in every v2 group, with or without the cpu controller.
             cpuacct: Some(dir.clone()),
             pids: dir_if("pids"),
+            cpuset: None,
         })
     }
 
@@ -171,8 +175,8 @@ impl Hierarchies {
 
     /// Makes `brig-<pid>` in every hierarchy, after removing what dead services left there.
     pub fn create_base(self) -> Result<Base, CgroupError> {
-        for dir in self.all() {
-            remove_stale(&dir);
+        for dir in self.all().iter().chain(&self.cpuset) {
+            remove_stale(dir);
         }
         let name = format!("brig-{}", std::process::id());
         let mut base = Base {
@@ -190,6 +194,7 @@ impl Hierarchies {
             cpu: join(&self.cpu),
             cpuacct: join(&self.cpuacct),
             pids: join(&self.pids),
+            cpuset: join(&self.cpuset),
         };
         for dir in base.dirs.all() {
             fs::create_dir(&dir).map_err(io_at(&dir))?;
@@ -276,6 +281,7 @@ impl Base {
             cpu: join(&self.dirs.cpu),
             cpuacct: join(&self.dirs.cpuacct),
             pids: join(&self.dirs.pids),
+            cpuset: None,
         };
         for dir in dirs.all() {
             remove_tree(&dir);
@@ -290,7 +296,34 @@ impl Base {
             cpu: dirs.cpu,
             cpuacct: dirs.cpuacct,
             pids: dirs.pids,
+            cpuset: None,
         })
+    }
+
+    /// Makes ready for [`Base::pin_worker`]; takes the rights that the service has at its start.
+    pub fn prepare_pinning(&self) -> io::Result<()> {
+        match (self.version, &self.dirs.cpuset, &self.dirs.cpuacct) {
+            (Version::V1, Some(base), _) => cpuset::make_base_v1(base),
+            (Version::V2, _, Some(base)) => cpuset::enable_v2(base),
+            _ => Err(io::Error::other("there is no cpuset controller")),
+        }
+    }
+
+    /// Keeps the worker `index`, which has `paths` and was not started yet, on `cpu`, if there is a cpuset
+    /// to do it with.
+    pub fn pin_worker(&self, index: u32, paths: &mut WorkerPaths, cpu: u32) -> io::Result<()> {
+        match (self.version, &self.dirs.cpuset, &paths.cpuacct) {
+            (Version::V1, Some(base), _) if base.exists() => {
+                let worker = base.join(format!("worker-{index}"));
+                cpuset::make_worker_v1(base, &worker, cpu)?;
+                paths.cpuset = Some(worker);
+                Ok(())
+            }
+            (Version::V2, _, Some(worker)) if worker.join("cpuset.cpus").exists() => {
+                cpuset::limit_v2(worker, cpu)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lets `uid` make groups in `dir` and move its own processes between them, and no more.
@@ -315,6 +348,7 @@ impl Base {
     pub fn enter_worker(paths: &WorkerPaths, pid: i32) -> Result<(), CgroupError> {
         let mut dirs: Vec<_> = [&paths.memory, &paths.cpu, &paths.cpuacct, &paths.pids]
             .into_iter()
+            .chain([&paths.cpuset])
             .flatten()
             .collect();
         dirs.sort();
@@ -333,7 +367,7 @@ impl Base {
 
     /// Removes the group of worker `index`, whose processes are dead or dying.
     pub fn remove_worker(&self, index: u32) {
-        for dir in self.dirs.all() {
+        for dir in self.dirs.all().iter().chain(&self.dirs.cpuset) {
             remove_tree(&dir.join(format!("worker-{index}")));
         }
     }
@@ -341,7 +375,10 @@ impl Base {
 
 impl Drop for Base {
     fn drop(&mut self) {
-        self.dirs.all().iter().for_each(|dir| remove_tree(dir));
+        let all = self.dirs.all();
+        all.iter()
+            .chain(&self.dirs.cpuset)
+            .for_each(|dir| remove_tree(dir));
         if let Some(leaf) = &self.own_moved {
             if let Some(group) = leaf.parent() {
                 let _ = fs::write(group.join("cgroup.subtree_control"), "-memory -cpu -pids");

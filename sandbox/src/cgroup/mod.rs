@@ -7,12 +7,13 @@
 //! ```
 //!
 //! [`host`] finds the hierarchies and builds the upper part; [`v2`] and [`v1`] are the two drivers
-//! that a worker uses for its leaves, behind [`Leaf`].
+//! that a worker uses for its leaves, behind [`Leaf`]; [`Leaves`] is where it gets them from.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -21,9 +22,13 @@ use serde::{Deserialize, Serialize};
 use crate::layers::Layers;
 use crate::limits::Limits;
 
+pub mod cpuset;
 pub mod host;
+mod leaves;
 mod v1;
 mod v2;
+
+pub use leaves::Leaves;
 
 /// Which cgroup interface a host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +54,8 @@ pub struct WorkerPaths {
     pub cpuacct: Option<PathBuf>,
     /// See `memory`.
     pub pids: Option<PathBuf>,
+    /// v1: the group that keeps the worker on its CPU, if it has one.
+    pub cpuset: Option<PathBuf>,
 }
 
 /// What a leaf has counted so far. `None` is a figure this host cannot give.
@@ -83,17 +90,27 @@ pub struct InUse {
 
 /// How a program's process gets into its leaf.
 #[derive(Debug)]
-pub enum Entry {
+pub enum Entry<'a> {
     /// By `CLONE_INTO_CGROUP` with this directory.
-    Clone(OwnedFd),
+    Clone(BorrowedFd<'a>),
     /// By writing `0` to each of these `cgroup.procs`.
-    Write(Vec<File>),
+    Write(Vec<BorrowedFd<'a>>),
+}
+
+impl Entry<'_> {
+    /// The descriptors that it takes.
+    pub fn fds(&self) -> &[BorrowedFd<'_>] {
+        match self {
+            Self::Clone(dir) => std::slice::from_ref(dir),
+            Self::Write(files) => files,
+        }
+    }
 }
 
 /// The group of one sandbox's program.
 pub trait Leaf: std::fmt::Debug {
     /// How the program's process gets in.
-    fn entry(&self) -> io::Result<Entry>;
+    fn entry(&self) -> io::Result<Entry<'_>>;
     /// Caps the group, except by the layers in `off`.
     fn apply(&self, limits: &Limits, off: Layers) -> io::Result<()>;
     /// CPU time used so far, in nanoseconds: cheap, for watching.
@@ -108,6 +125,13 @@ pub trait Leaf: std::fmt::Debug {
     fn counters(&self) -> io::Result<Counters>;
     /// Kills every process in it, where the interface has one call for that. `false`: it has not.
     fn kill(&self) -> io::Result<bool>;
+    /// Whether it may be worth a [`Leaf::renew`], as far as the counters show that were read last.
+    fn reusable(&self) -> bool;
+    /// Closes its files, as it is not used for a while.
+    fn rest(&mut self);
+    /// Sets it back to what a new one is, and says whether it is: empty of processes and charges, all
+    /// counters 0. `false`: it is not, now or for good. Every process must be gone.
+    fn renew(&self) -> io::Result<bool>;
     /// Removes it; every process must be gone.
     fn remove(&self) -> io::Result<()>;
 }
@@ -143,9 +167,15 @@ impl WorkerGroup {
 /// (Documentation/admin-guide/cgroup-v2.rst, `cpu.max`).
 const CPU_PERIOD_US: u64 = 100_000;
 
+/// CPUs that this process may use. Looked up once: that reads its way through the cgroup file system.
+pub fn online_cpus() -> usize {
+    static ONLINE: OnceLock<usize> = OnceLock::new();
+    *ONLINE.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// The quota in microseconds a period that `cpus` CPUs need; `None` where that is all of them.
 fn cpu_quota_us(cpus: f64) -> Option<u64> {
-    let online = std::thread::available_parallelism().map_or(1, usize::from);
+    let online = online_cpus();
     #[allow(clippy::cast_precision_loss)] // CPU counts are small
     if cpus >= online as f64 {
         return None;

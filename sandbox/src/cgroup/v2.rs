@@ -67,8 +67,8 @@ pub(super) struct LeafV2 {
 }
 
 impl Leaf for LeafV2 {
-    fn entry(&self) -> io::Result<Entry> {
-        Ok(Entry::Clone(self.dir.try_clone()?))
+    fn entry(&self) -> io::Result<Entry<'_>> {
+        Ok(Entry::Clone(self.dir.as_fd()))
     }
 
     fn apply(&self, limits: &Limits, off: Layers) -> io::Result<()> {
@@ -142,6 +142,17 @@ impl Leaf for LeafV2 {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
             answer => answer.map(|()| true),
         }
+    }
+
+    /// Before Linux 6.12 nothing sets `memory.peak` back.
+    fn reusable(&self) -> bool {
+        false
+    }
+
+    fn rest(&mut self) {}
+
+    fn renew(&self) -> io::Result<bool> {
+        Ok(false)
     }
 
     fn remove(&self) -> io::Result<()> {

@@ -60,6 +60,7 @@ fn check(hierarchies: Hierarchies, identity: Identity) -> Result<Vec<Finding>, S
         policy_dir: None,
         off: missing & Layers::DEGRADABLE,
         warm: 0,
+        cpus: Vec::new(),
     };
     let worker = launcher.launch(0)?;
     let mut client = Client::new(worker.channel);

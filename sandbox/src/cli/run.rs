@@ -451,6 +451,7 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
         policy_dir,
         off,
         warm: 0,
+        cpus: Vec::new(),
     })
 }
 

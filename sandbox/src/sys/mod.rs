@@ -1,5 +1,6 @@
 //! System calls that nix has no safe wrapper for. All `unsafe` code of the crate is below here.
 
+pub mod capability;
 pub mod clone;
 pub mod exec;
 pub mod memfd;

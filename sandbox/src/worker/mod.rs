@@ -12,19 +12,21 @@
 //! namespace, inits and programs included.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
-use nix::unistd::pipe2;
+use nix::unistd::{Pid, pipe2};
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities;
 use crate::cgroup::{WorkerGroup, WorkerPaths};
 use crate::init::Shape;
 use crate::inside::ProgramJob;
+use crate::landlock;
 use crate::layers::Layers;
 use crate::policy::{self, Policy, ProcMount};
 use crate::protocol::{self, FromWorker, ToWorker};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub off: Layers,
     /// Sandboxes of each recently used shape to keep ready.
     pub warm: u32,
+    /// The CPU that it and its programs are kept on.
+    pub cpu: Option<u32>,
 }
 
 /// A policy with its filter.
@@ -71,6 +75,10 @@ pub struct CompiledPolicy {
     pub policy: Policy,
     /// Its system call part.
     pub program: Program,
+    /// Whether that lets programs execute others.
+    pub allows_execve: bool,
+    /// Its file part.
+    pub files: landlock::Rules,
 }
 
 /// What a worker knows, and its inits after it.
@@ -97,6 +105,11 @@ impl Context {
             errno: None,
             started: false,
         })
+    }
+
+    /// The descriptors that sandboxes take from their worker.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.policies.values().flat_map(|policy| policy.files.fds())
     }
 
     fn shape(&self, policy: &str, off: Layers) -> Result<Shape, SandboxFault> {
@@ -129,8 +142,12 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
 /// Everything that takes rights, then the end of all rights.
 fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
     let group = WorkerGroup::open(&settings.cgroup).step("open the worker's cgroup")?;
-    let policies = compile_policies(settings)?;
+    if let Some(cpu) = settings.cpu {
+        stay_on(cpu).step("stay on one CPU")?;
+    }
+    let policies = load_policies(settings)?;
     rootfs::enter(&settings.rootfs, settings.off)?;
+    let policies = compile(policies)?;
     capabilities::drop_all().step("drop the worker's capabilities")?;
     prctl::set_no_new_privs().step("set no_new_privs")?;
     trim_heap();
@@ -143,25 +160,47 @@ fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
     })
 }
 
-fn compile_policies(settings: &Settings) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
-    let fault = |detail: String| SandboxFault {
+/// What is forked from here on inherits it.
+fn stay_on(cpu: u32) -> nix::Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu as usize)?;
+    sched_setaffinity(Pid::from_raw(0), &cpus)
+}
+
+fn policy_fault(error: impl ToString) -> SandboxFault {
+    SandboxFault {
         step: "load the policies".to_owned(),
-        detail,
+        detail: error.to_string(),
         errno: None,
         started: false,
-    };
-    let policies =
-        policy::load(settings.policy_dir.as_deref()).map_err(|e| fault(e.to_string()))?;
+    }
+}
+
+fn load_policies(settings: &Settings) -> Result<BTreeMap<String, Policy>, SandboxFault> {
+    let mut policies = policy::load(settings.policy_dir.as_deref()).map_err(policy_fault)?;
     // Whoever has a host path shown to languages' tools wants them to read it.
     let shown = settings.rootfs.mounted_paths();
-    policies
-        .into_iter()
-        .map(|(name, mut policy)| {
-            policy.landlock.read_execute.extend_from_slice(&shown);
-            let program = policy::seccomp::compile(&policy).map_err(|e| fault(e.to_string()))?;
-            Ok((name, CompiledPolicy { policy, program }))
-        })
-        .collect()
+    for policy in policies.values_mut() {
+        policy.landlock.read_execute.extend_from_slice(&shown);
+    }
+    Ok(policies)
+}
+
+/// Prepares `policies` for the file tree that sandboxes will have.
+fn compile(
+    policies: BTreeMap<String, Policy>,
+) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
+    let mut lookup = landlock::Lookup::default();
+    let compile = |(name, policy): (String, Policy)| {
+        let compiled = CompiledPolicy {
+            program: policy::seccomp::compile(&policy).map_err(policy_fault)?,
+            allows_execve: policy.allows("execve"),
+            files: lookup.rules(&policy.landlock),
+            policy,
+        };
+        Ok((name, compiled))
+    };
+    policies.into_iter().map(compile).collect()
 }
 
 struct Worker {
@@ -304,10 +343,9 @@ impl Worker {
             Err(e) if is_disconnected(&e) => return Ok(false),
             answer => answer.step("report to the server")?,
         }
-        // The answer is on its way; only now comes what nobody needs to wait for. The slot is free
-        // when this is done.
+        // The answer is on its way; only now comes what nobody needs to wait for.
         if let Some(sandbox) = sandbox {
-            sandbox.destroy()?;
+            self.pool.retire(sandbox)?;
         }
         Ok(true)
     }

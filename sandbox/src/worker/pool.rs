@@ -1,17 +1,23 @@
-//! The sandboxes that wait for a job.
+//! The sandboxes that wait for a job, and those that are on their way out.
 //!
 //! What differs between sandboxes before the job is known is their [`Shape`]. The pool keeps some
 //! of each of the shapes that were last asked for, so that compile-and-run finds both warm.
+//!
+//! The kernel takes a dead sandbox apart in its own time (grace periods, above all), and the worker
+//! does not wait for that: it looks again later. When one is gone, its cgroup goes back to the
+//! [`Leaves`].
 
 use std::collections::VecDeque;
 
-use nix::poll::PollTimeout;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::sandbox::Sandbox;
+use super::sandbox::{Ending, Sandbox};
 use super::{Context, FIRST_SHAPE};
+use crate::cgroup::Leaves;
 use crate::init::Shape;
 use crate::layers::Layers;
 use crate::report::SandboxFault;
+use crate::step::Step;
 
 /// How long a worker that still has a warm sandbox waits for a job before it prepares another:
 /// under load the time is better spent on the next job.
@@ -19,13 +25,17 @@ pub(super) const IDLE_BEFORE_PREPARING: PollTimeout = PollTimeout::ZERO;
 
 /// Shapes remembered.
 const SHAPES: usize = 2;
+/// Sandboxes that may be on their way out; with more, the worker waits for one.
+const MAX_ENDING: usize = 8;
 
 pub(super) struct Pool {
     per_shape: u32,
     /// The latest last.
     shapes: VecDeque<Shape>,
     warm: Vec<Sandbox>,
-    made: u64,
+    leaves: Leaves,
+    /// The oldest first.
+    ending: VecDeque<Ending>,
 }
 
 impl Pool {
@@ -34,7 +44,8 @@ impl Pool {
             per_shape,
             shapes: VecDeque::new(),
             warm: Vec::new(),
-            made: 0,
+            leaves: Leaves::default(),
+            ending: VecDeque::new(),
         }
     }
 
@@ -79,8 +90,51 @@ impl Pool {
     }
 
     fn create(&mut self, context: &Context, shape: Shape) -> Result<Sandbox, SandboxFault> {
-        self.made += 1;
-        Sandbox::create(context, shape, &format!("s-{}", self.made))
+        self.reap()?;
+        let leaf = self.leaves.take(&context.group);
+        Sandbox::create(context, shape, leaf.step("make the sandbox's cgroup")?)
+    }
+
+    /// Ends a sandbox that has done its job. Nothing of its program is alive.
+    pub(super) fn retire(&mut self, sandbox: Sandbox) -> Result<(), SandboxFault> {
+        if self.ending.len() >= MAX_ENDING
+            && let Some(oldest) = self.ending.pop_front()
+        {
+            self.bury(oldest)?;
+        }
+        self.ending.push_back(sandbox.end());
+        Ok(())
+    }
+
+    /// Takes leave of the sandboxes that are gone.
+    fn reap(&mut self) -> Result<(), SandboxFault> {
+        if self.ending.is_empty() {
+            return Ok(());
+        }
+        let pidfds = self.ending.iter().map(Ending::as_fd);
+        let mut fds: Vec<_> = pidfds
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
+        poll(&mut fds, PollTimeout::ZERO).step("look at the sandboxes that end")?;
+        let gone: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        for gone in gone {
+            let Some(ending) = self.ending.pop_front() else {
+                break;
+            };
+            if gone {
+                self.bury(ending)?;
+            } else {
+                self.ending.push_back(ending);
+            }
+        }
+        Ok(())
+    }
+
+    fn bury(&mut self, ending: Ending) -> Result<(), SandboxFault> {
+        let leaf = ending.wait()?;
+        self.leaves
+            .give_back(leaf)
+            .step("put the sandbox's cgroup away")
     }
 
     /// Notes that `shape` is in demand; sandboxes of a shape that falls out of sight go.

@@ -1,7 +1,7 @@
 //! The worker's handle on one sandbox.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
@@ -33,17 +33,13 @@ pub(super) struct Sandbox {
 const EXIT_BOUND: Duration = Duration::from_secs(20);
 
 impl Sandbox {
-    /// Makes a sandbox called `name`. Init does its part of the work after this returns; if that
+    /// Makes a sandbox around `leaf`. Init does its part of the work after this returns; if that
     /// fails, it says so on `init`.
     pub(super) fn create(
         context: &Context,
         shape: Shape,
-        name: &str,
+        leaf: Box<dyn Leaf>,
     ) -> Result<Self, SandboxFault> {
-        let leaf = context
-            .group
-            .create_leaf(name)
-            .step("make the sandbox's cgroup")?;
         let made = Self::fork_init(context, shape, leaf.as_ref());
         match made {
             Ok((init, jobs, marks, pidfd)) => Ok(Self {
@@ -86,32 +82,56 @@ impl Sandbox {
         }
     }
 
-    /// Kills init, and with it all that is left in the sandbox, and removes the cgroup.
-    pub(super) fn destroy(self) -> Result<(), SandboxFault> {
-        // Init may have exited by itself.
-        let _ = signal_pidfd(self.pidfd.as_fd(), libc::SIGKILL);
-        self.wait_for_exit()?;
-        reap_pidfd(self.pidfd.as_fd()).step("reap init")?;
-        self.leaf.remove().step("remove the sandbox's cgroup")
+    /// Kills init, and with it all that is left in the sandbox.
+    pub(super) fn end(self) -> Ending {
+        self.kill();
+        Ending {
+            pidfd: self.pidfd,
+            leaf: self.leaf,
+            since: Instant::now(),
+        }
     }
 
-    /// Kills the sandbox outright, when init does not do it.
+    /// Ends the sandbox, waits until it is gone, and removes the cgroup.
+    pub(super) fn destroy(self) -> Result<(), SandboxFault> {
+        let leaf = self.end().wait()?;
+        leaf.remove().step("remove the sandbox's cgroup")
+    }
+
+    /// Kills the sandbox outright. Init may have exited by itself.
     pub(super) fn kill(&self) {
         let _ = signal_pidfd(self.pidfd.as_fd(), libc::SIGKILL);
     }
+}
 
-    fn wait_for_exit(&self) -> Result<(), SandboxFault> {
+/// A sandbox whose init was killed: the kernel takes its namespaces and mounts apart.
+pub(super) struct Ending {
+    pidfd: OwnedFd,
+    leaf: Box<dyn Leaf>,
+    since: Instant,
+}
+
+impl Ending {
+    /// Its end comes as readiness of this.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Waits for the end; what is left is the leaf.
+    pub(super) fn wait(self) -> Result<Box<dyn Leaf>, SandboxFault> {
+        let left = EXIT_BOUND.saturating_sub(self.since.elapsed());
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        let bound = PollTimeout::try_from(EXIT_BOUND).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, bound).step("wait for init's end")? {
-            0 => Err(SandboxFault {
+        let bound = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        if poll(&mut fds, bound).step("wait for init's end")? == 0 {
+            return Err(SandboxFault {
                 step: "wait for init's end".to_owned(),
                 detail: format!("it is still there {EXIT_BOUND:?} after SIGKILL"),
                 errno: None,
                 started: true,
-            }),
-            _ => Ok(()),
+            });
         }
+        reap_pidfd(self.pidfd.as_fd()).step("reap init")?;
+        Ok(self.leaf)
     }
 }
 

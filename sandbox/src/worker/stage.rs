@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, ppoll};
 use super::pool::Pool;
 use super::sandbox::Sandbox;
 use super::{Context, Pipes, waiting};
-use crate::cgroup::Counters;
+use crate::cgroup::{Counters, online_cpus};
 use crate::inside::{Ended, FromInit, FromProgramToWorker, ProgramJob, Resources, ToInit};
 use crate::layers::Layers;
 use crate::policy::seccomp::call_name;
@@ -234,7 +234,7 @@ impl Stage<'_> {
             return Ok(Some(MAX_LOOK));
         };
         let limit = self.job.limits.cpu_time_ms * 1_000_000 + mark.setup_cpu_ns;
-        let online = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        let online = online_cpus() as u64;
         Ok(limit
             .checked_sub(used)
             .filter(|left| *left > 0)

@@ -7,4 +7,5 @@ mod harness;
 mod host;
 mod limits;
 mod pty;
+mod reuse;
 mod world;

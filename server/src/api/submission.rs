@@ -437,6 +437,8 @@ pub struct Test {
     /// What was said between the program and the interactor; null without an interactor.
     #[schema(value_type = Option<Transcript>)]
     pub transcript: Option<Box<RawValue>>,
+    /// Why the program was run once more; `stage` is that run.
+    pub rerun: Option<Rerun>,
     /// The program's run; null when there was none. Its streams are cut to `judging.kept_output_bytes`, 4096 bytes by
     /// default.
     pub stage: Option<Stage>,
@@ -462,6 +464,23 @@ pub struct TranscriptLine {
     pub text: String,
     /// How `text` is encoded.
     pub encoding: Encoding,
+}
+
+/// That a test's program was run once more, while nothing else ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Rerun {
+    /// Why.
+    pub reason: RerunReason,
+    /// What the first run used, in microseconds.
+    pub first_cpu_time_us: u64,
+}
+
+/// Why a program was run once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RerunReason {
+    /// Its CPU time was over the limit, but not by much.
+    Borderline,
 }
 
 /// A group of tests.

@@ -11,6 +11,9 @@ const MOST_KEPT_OUTPUT_BYTES: u64 = 1 << 20;
 /// The most that a judged program can be allowed to write.
 const MOST_OUTPUT_BYTES: u64 = 16 << 30;
 
+/// The most reruns, and the largest margin in percent.
+const MOST_RERUNS: u32 = 100;
+
 /// Judging (`[judging]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +33,11 @@ pub struct JudgingConfig {
     pub kept_output_bytes: u64,
     /// What a test may allow its program to write; it is compared as it comes, not kept.
     pub max_output_bytes: u64,
+    /// A program that ends within so many percent beyond its CPU time limit is run once more, while
+    /// nothing else runs, and that run counts; 0: none is.
+    pub rerun_margin_percent: u32,
+    /// Such reruns of one submission.
+    pub max_reruns: u32,
 }
 
 impl Default for JudgingConfig {
@@ -42,6 +50,8 @@ impl Default for JudgingConfig {
             max_batch: 1000,
             kept_output_bytes: 4096,
             max_output_bytes: 256 << 20,
+            rerun_margin_percent: 10,
+            max_reruns: 3,
         }
     }
 }
@@ -64,6 +74,15 @@ impl JudgingConfig {
             self.active <= MOST_TESTS,
             "judging.active must be 0 to {MOST_TESTS}"
         );
+        for (key, value) in [
+            ("rerun_margin_percent", self.rerun_margin_percent),
+            ("max_reruns", self.max_reruns),
+        ] {
+            anyhow::ensure!(
+                value <= MOST_RERUNS,
+                "judging.{key} must be 0 to {MOST_RERUNS}"
+            );
+        }
         for (key, value, most) in [
             (
                 "kept_output_bytes",

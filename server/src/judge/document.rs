@@ -34,6 +34,7 @@ pub(super) fn queued(
         message: None,
         checker_message: None,
         transcript: None,
+        rerun: None,
         stage: None,
     });
     let groups = task.groups.iter().map(|group| Group {
@@ -70,9 +71,9 @@ pub(super) fn queued(
 pub(super) fn tested(board: &Board, task: &Task, index: usize, tested: Option<Tested>) -> Test {
     let test = &task.tests[index];
     let verdict = board.outcome(index).map(|outcome| outcome.verdict);
-    let (message, checker_message, transcript, stage) = match tested {
-        Some(t) => (t.message, t.checker_message, t.transcript, t.stage),
-        None => (None, None, None, None),
+    let (message, checker_message, transcript, rerun, stage) = match tested {
+        Some(t) => (t.message, t.checker_message, t.transcript, t.rerun, t.stage),
+        None => (None, None, None, None, None),
     };
     Test {
         id: test.id.clone(),
@@ -83,6 +84,7 @@ pub(super) fn tested(board: &Board, task: &Task, index: usize, tested: Option<Te
         message,
         checker_message,
         transcript,
+        rerun,
         stage: stage.map(|stage| show_stage(stage, None)),
     }
 }

@@ -9,6 +9,8 @@ use futures_util::stream::FuturesUnordered;
 use time::OffsetDateTime;
 
 use super::board::Board;
+use super::borderline::Reruns;
+use super::config::JudgingConfig;
 use super::document;
 use super::interactive::Pairs;
 use super::live::Live;
@@ -27,7 +29,7 @@ pub(super) struct Means {
     pub(super) engine: Engine,
     pub(super) blobs: BlobStore,
     pub(super) spool: std::path::PathBuf,
-    pub(super) kept_bytes: u64,
+    pub(super) config: JudgingConfig,
     pub(super) pairs: Arc<Pairs>,
     /// Tests of one submission at the same time.
     pub(super) side_by_side: usize,
@@ -76,7 +78,8 @@ impl Means {
             engine: self.engine.clone(),
             blobs: self.blobs.clone(),
             spool: self.spool.clone(),
-            kept_bytes: self.kept_bytes,
+            kept_bytes: self.config.kept_output_bytes,
+            reruns: Reruns::new(&self.config),
             owner,
             turn,
             task: Arc::clone(task),

@@ -6,6 +6,7 @@
 //! say whether an output is right, [`interactive`] who broke a conversation off.
 
 pub mod board;
+mod borderline;
 pub mod checker;
 pub mod compare;
 mod config;

@@ -166,7 +166,7 @@ impl Judging {
             engine: parts.engine.clone(),
             blobs: parts.blobs.clone(),
             spool: parts.spool.clone(),
-            kept_bytes: parts.config.kept_output_bytes,
+            config: parts.config,
             pairs: Arc::new(Pairs::default()),
             metrics: Arc::clone(&parts.metrics),
             side_by_side: usize::try_from(parts.workers.get()).unwrap_or(usize::MAX),

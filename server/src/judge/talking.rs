@@ -184,6 +184,7 @@ impl Tested {
             message: Some(message),
             checker_message: None,
             transcript: None,
+            rerun: None,
             stage: None,
         }
     }
@@ -197,6 +198,7 @@ impl Tested {
             message: judged.message.clone().filter(|_| fails),
             checker_message: judged.message,
             transcript: None,
+            rerun: None,
             stage,
         }
     }

@@ -14,12 +14,13 @@ use serde_json::value::RawValue;
 use tracing::Instrument;
 
 use super::board::Outcome;
+use super::borderline::{self, Reruns};
 use super::checker::{self, Ended, Judged, Judgement, Setup};
 use super::compare::{Comparer, Comparison};
 use super::interactive::Pairs;
 use super::output::{Comparing, Spool};
 use super::task::{Data, Task, Test};
-use crate::api::{CheckerProtocol, RunStatus, Verdict};
+use crate::api::{CheckerProtocol, Rerun, RerunReason, RunStatus, Verdict};
 use crate::blob::BlobStore;
 use crate::language::{StageKind, StagePlan};
 use crate::metrics::Metrics;
@@ -43,6 +44,7 @@ pub(super) struct Bench {
     pub(super) task: Arc<Task>,
     pub(super) program: Program,
     pub(super) judge: Judge,
+    pub(super) reruns: Reruns,
     pub(super) pairs: Arc<Pairs>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -68,6 +70,8 @@ pub(super) struct Tested {
     pub(super) checker_message: Option<String>,
     /// What program and interactor said.
     pub(super) transcript: Option<Box<RawValue>>,
+    /// Why the program was run once more.
+    pub(super) rerun: Option<Rerun>,
     /// The program's run.
     pub(super) stage: Option<StageResult>,
 }
@@ -82,9 +86,17 @@ impl Tested {
             message: Some(message),
             checker_message: None,
             transcript: None,
+            rerun: None,
             stage: None,
         }
     }
+}
+
+/// A run of the program, before its output is judged.
+struct Ran {
+    stage: StageResult,
+    output: Output,
+    rerun: Option<Rerun>,
 }
 
 /// What a checker will be shown of the output.
@@ -137,20 +149,13 @@ impl Bench {
         if let Judge::Interactor { protocol, program } = &self.judge {
             return self.talk(test, *protocol, program).await;
         }
-        let output = self.output(test).await?;
         let plan = self.program.stage_with(test.args.as_deref(), test.limits);
-        let inputs = Inputs {
-            archives: self.program.archives(),
-            stdin: self.stdin(&test.stdin).await?,
-            ..Inputs::default()
-        };
-        let read = || output.reading(self.kept_bytes);
-        let stage = self
-            .engine
-            .execute(&plan, None, inputs, self.turn, read)
-            .await?;
+        let Ran {
+            stage,
+            output,
+            rerun,
+        } = self.run(test, &plan).await?;
         let ran = stage.output.as_ref().context("the stage has no output")?;
-        self.metrics.stage(&self.program.language.id, "test", ran);
         let ended = self.program.verdict(ran, &plan.limits);
         if ended.status != RunStatus::Ok {
             return Ok(Tested {
@@ -161,11 +166,81 @@ impl Bench {
                 message: Some(ended.message),
                 checker_message: None,
                 transcript: None,
+                rerun,
                 stage: Some(stage),
             });
         }
         let judged = self.judge(test, output).await?;
-        Ok(Tested::judged(judged, Some(stage)))
+        Ok(Tested {
+            rerun,
+            ..Tested::judged(judged, Some(stage))
+        })
+    }
+
+    /// Runs the program, and once more if it ended about when its time was up.
+    async fn run(&self, test: &Test, plan: &StagePlan) -> anyhow::Result<Ran> {
+        let first = StagePlan {
+            limits: self.reruns.stretched(plan.limits),
+            ..plan.clone()
+        };
+        let ran = self.run_once(test, &first, false).await?;
+        let mut ran = ran.context("the test was not run")?;
+        ran.stage.limits = plan.limits;
+        let Some(first) = &mut ran.stage.output else {
+            return Ok(ran);
+        };
+        let Some(first_cpu_time_us) = borderline::late(&first.report, &plan.limits) else {
+            return Ok(ran);
+        };
+        borderline::time_out(&mut first.report);
+        if !self.reruns.take() {
+            return Ok(ran);
+        }
+        let Some(again) = self.run_once(test, plan, true).await? else {
+            tracing::warn!("a borderline test is not run again: others took too long to end");
+            return Ok(ran);
+        };
+        Ok(Ran {
+            rerun: Some(Rerun {
+                reason: RerunReason::Borderline,
+                first_cpu_time_us,
+            }),
+            ..again
+        })
+    }
+
+    /// `None`: it cannot be run alone.
+    async fn run_once(
+        &self,
+        test: &Test,
+        plan: &StagePlan,
+        alone: bool,
+    ) -> anyhow::Result<Option<Ran>> {
+        let output = self.output(test).await?;
+        let inputs = Inputs {
+            archives: self.program.archives(),
+            stdin: self.stdin(&test.stdin).await?,
+            ..Inputs::default()
+        };
+        let read = || output.reading(self.kept_bytes);
+        let engine = &self.engine;
+        let stage = if alone {
+            engine
+                .execute_alone(plan, inputs, self.turn, read())
+                .await?
+        } else {
+            let stage = engine.execute(plan, None, inputs, self.turn, read);
+            Some(stage.await?)
+        };
+        let Some(stage) = stage else { return Ok(None) };
+        if let Some(ran) = &stage.output {
+            self.metrics.stage(&self.program.language.id, "test", ran);
+        }
+        Ok(Some(Ran {
+            stage,
+            output,
+            rerun: None,
+        }))
     }
 
     async fn output(&self, test: &Test) -> anyhow::Result<Output> {

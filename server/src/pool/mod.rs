@@ -6,6 +6,7 @@
 //! between. A task ends when its channel does; the supervisor restarts the worker and a new channel
 //! comes in.
 
+mod alone;
 mod capture;
 mod channel;
 pub(crate) mod fair;
@@ -146,6 +147,17 @@ impl Pool {
         }
     }
 
+    /// Waits for a worker while no other one works, and keeps the others from working until the
+    /// lease ends. `None`: it does not come to that soon enough. Dropping the future gives it up.
+    pub async fn lease_alone(&self, turn: Turn) -> Option<Lease> {
+        let entered = Instant::now();
+        let (place, offer) = alone::Place::wait(&self.queue, turn, alone::WAIT_AT_MOST).await?;
+        self.metrics.waited("alone", entered.elapsed());
+        let mut lease = self.grant(turn, offer);
+        lease.account.alone = Some(place);
+        Some(lease)
+    }
+
     fn grant(&self, turn: Turn, offer: Offer) -> Lease {
         Lease {
             offer,
@@ -154,6 +166,7 @@ impl Pool {
                 turn,
                 expected: self.queue.mean_service(),
                 begun: Instant::now(),
+                alone: None,
             },
             job: self.next_job.fetch_add(1, Ordering::Relaxed),
         }
@@ -188,11 +201,17 @@ struct Account {
     turn: Turn,
     expected: Duration,
     begun: Instant,
+    /// All workers are its, as none other works.
+    alone: Option<alone::Place>,
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let spent = self.begun.elapsed();
+        let mut spent = self.begun.elapsed();
+        if self.alone.is_some() {
+            let workers = u32::try_from(self.queue.stats().workers).unwrap_or(u32::MAX);
+            spent = spent.saturating_mul(workers);
+        }
         self.queue.settle(self.turn, self.expected, spent);
     }
 }

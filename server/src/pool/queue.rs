@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::alone::Alone;
 use super::fair::FairLine;
 use super::worker::Assignment;
 
@@ -140,16 +141,17 @@ pub(super) struct WorkerState {
     pub(super) running: bool,
 }
 
-struct Waiter {
-    ticket: u64,
+pub(super) struct Waiter {
+    pub(super) ticket: u64,
     turn: Turn,
     since: Instant,
-    hand_over: oneshot::Sender<Offer>,
+    pub(super) hand_over: oneshot::Sender<Offer>,
 }
 
 #[derive(Default)]
 struct State {
     offers: VecDeque<Offer>,
+    alone: Alone,
     lines: [FairLine<Waiter>; CLASSES],
     /// How often each class was passed over since its last turn.
     passed_over: [u32; CLASSES],
@@ -196,7 +198,9 @@ impl Queue {
 
     pub(super) fn enter(&self, turn: Turn) -> Entry<'_> {
         let mut state = self.lock();
-        while let Some(offer) = state.offers.pop_front() {
+        while state.alone.lets(turn.class)
+            && let Some(offer) = state.offers.pop_front()
+        {
             if !offer.is_closed() {
                 state.expect_service(turn);
                 return Entry::Served(offer);
@@ -225,15 +229,38 @@ impl Queue {
     }
 
     /// Gives `offer` to the next in line that still waits, or keeps it.
-    pub(super) fn offer(&self, mut offer: Offer) {
+    pub(super) fn offer(&self, offer: Offer) {
         let mut state = self.lock();
-        while let Some(waiter) = state.next_waiter() {
-            match waiter.hand_over.send(offer) {
-                Ok(()) => return state.expect_service(waiter.turn),
-                Err(unwanted) => offer = unwanted,
-            }
+        if let Some(unwanted) = state.serve(offer) {
+            state.offers.push_back(unwanted);
         }
-        state.offers.push_back(offer);
+        state.begin_alone();
+    }
+
+    /// Stands in line for a worker while no other one works. The ticket is for [`Queue::leave_alone`].
+    pub(super) fn enter_alone(&self, turn: Turn) -> (u64, oneshot::Receiver<Offer>) {
+        let mut state = self.lock();
+        let ticket = state.number();
+        let (hand_over, offer) = oneshot::channel();
+        state.alone.waiting.push_back(Waiter {
+            ticket,
+            turn,
+            since: Instant::now(),
+            hand_over,
+        });
+        state.begin_alone();
+        (ticket, offer)
+    }
+
+    /// The holder of `ticket` has worked alone, or does not want to any more. Those who waited
+    /// meanwhile come first, then whoever wants to work alone next.
+    pub(super) fn leave_alone(&self, ticket: u64) {
+        let mut state = self.lock();
+        state.alone.leave(ticket);
+        if state.alone.running.is_none() {
+            state.serve_all();
+            state.begin_alone();
+        }
     }
 
     fn leave(&self, turn: Turn, ticket: u64) {
@@ -256,6 +283,7 @@ impl Queue {
         let mut state = self.lock();
         state.workers.remove(&connection);
         state.offers.retain(|o| !o.is_closed());
+        state.begin_alone();
     }
 
     pub(super) fn update(&self, connection: u64, change: impl FnOnce(&mut WorkerState)) {
@@ -328,7 +356,64 @@ impl State {
         self.lines[turn.class as usize].charge(turn.owner, mean);
     }
 
+    /// Gives `offer` to the next in line that still waits, or back.
+    fn serve(&mut self, mut offer: Offer) -> Option<Offer> {
+        while let Some(waiter) = self.next_waiter() {
+            match waiter.hand_over.send(offer) {
+                Ok(()) => {
+                    self.expect_service(waiter.turn);
+                    return None;
+                }
+                Err(unwanted) => offer = unwanted,
+            }
+        }
+        Some(offer)
+    }
+
+    /// Gives out the offers that were held back, whoever else wants to work alone.
+    fn serve_all(&mut self) {
+        let waiting = std::mem::take(&mut self.alone.waiting);
+        while let Some(offer) = self.offers.pop_front() {
+            if !offer.is_closed()
+                && let Some(unwanted) = self.serve(offer)
+            {
+                self.offers.push_front(unwanted);
+                break;
+            }
+        }
+        self.alone.waiting = waiting;
+    }
+
+    /// Lets the next one work alone, if no worker works.
+    fn begin_alone(&mut self) {
+        if self.alone.running.is_some() || self.alone.waiting.is_empty() {
+            return;
+        }
+        self.offers.retain(|offer| !offer.is_closed());
+        if self.offers.is_empty() || self.offers.len() < self.workers.len() {
+            return;
+        }
+        while let Some(waiter) = self.alone.waiting.pop_front() {
+            let Some(offer) = self.offers.pop_front() else {
+                return;
+            };
+            match waiter.hand_over.send(offer) {
+                Ok(()) => {
+                    self.alone.running = Some(waiter.ticket);
+                    return self.expect_service(waiter.turn);
+                }
+                Err(unwanted) => self.offers.push_front(unwanted),
+            }
+        }
+    }
+
     fn next_waiter(&mut self) -> Option<Waiter> {
+        if self.alone.running.is_some() {
+            return None;
+        }
+        if !self.alone.waiting.is_empty() {
+            return self.lines[Class::Continuing as usize].pop();
+        }
         let class = self.next_class()?;
         for (line, passed_over) in self.lines.iter().zip(&mut self.passed_over).skip(class + 1) {
             *passed_over = if line.is_empty() { 0 } else { *passed_over + 1 };
@@ -368,6 +453,11 @@ impl Drop for Place<'_> {
 }
 
 #[cfg(test)]
+pub(super) fn offer() -> (Offer, oneshot::Receiver<Assignment>) {
+    oneshot::channel()
+}
+
+#[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
 
@@ -385,10 +475,6 @@ mod tests {
 
     fn is_served(place: Place<'_>) -> bool {
         place.served().now_or_never().flatten().is_some()
-    }
-
-    fn offer() -> (Offer, oneshot::Receiver<Assignment>) {
-        oneshot::channel()
     }
 
     fn wait(queue: &Queue, turn: Turn) -> Place<'_> {

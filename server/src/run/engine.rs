@@ -247,6 +247,28 @@ impl Engine {
         })
     }
 
+    /// As [`Engine::execute`], while no other stage runs on this machine. `None`: that is not to be had soon
+    /// enough.
+    pub(crate) async fn execute_alone(
+        &self,
+        plan: &StagePlan,
+        inputs: Inputs,
+        turn: Turn,
+        reading: Reading,
+    ) -> Result<Option<StageResult>, Halt> {
+        let Some(lease) = self.pool.lease_alone(turn).await else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let result = lease.execute(stage::job(plan, None), inputs, reading).await;
+        Ok(Some(StageResult {
+            limits: plan.limits,
+            elapsed: begun.elapsed(),
+            cached: false,
+            output: Some(self.observe(result)?),
+        }))
+    }
+
     /// Tells health how a stage went, and settles what its outcome is.
     pub(super) fn observe(
         &self,

@@ -10,6 +10,7 @@ mod keys;
 mod live;
 #[path = "../live_support/mod.rs"]
 mod live_support;
+mod pinning;
 mod processes;
 mod runs;
 mod submissions;
