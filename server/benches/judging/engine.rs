@@ -82,6 +82,7 @@ fn launcher(workers: u32) -> Launcher {
         policy_dir: None,
         off: Layers::empty(),
         warm: 1,
+        cpus: Vec::new(),
     }
 }
 
