@@ -186,7 +186,13 @@ function Lower() {
       chosen={lowerTab.value}
       onChoose={(id) => (lowerTab.value = id)}
     >
-      {lowerTab.value === "input" ? <InputPane /> : <OptionsPane />}
+      {/* Both stay: what is wrong in a field must not be forgotten, and counted all the same. */}
+      <div class="panel-fill" hidden={lowerTab.value !== "input"}>
+        <InputPane />
+      </div>
+      <div class="panel-fill" hidden={lowerTab.value !== "options"}>
+        <OptionsPane />
+      </div>
     </Tabs>
   );
 }

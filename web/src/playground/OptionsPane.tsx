@@ -1,4 +1,4 @@
-import { signal, useSignal, useSignalEffect } from "@preact/signals";
+import { effect, signal, untracked, useSignal, useSignalEffect } from "@preact/signals";
 import { useId } from "preact/hooks";
 import type { LimitName } from "../api/types";
 import { LIMIT_FIELDS, environmentText, inUnit, inWords, joinArguments, parseEnvironment, parseLimit, splitArguments, type LimitField } from "./limits";
@@ -6,6 +6,12 @@ import { language, revision, settings, update } from "./workspace";
 
 /** What is wrong in the fields, by field; a run waits until it is nothing. */
 export const troubles = signal<ReadonlyMap<string, string>>(new Map());
+
+// Work from elsewhere comes with values that were right: the fields show those.
+effect(() => {
+  void revision.value;
+  troubles.value = new Map();
+});
 
 function setTrouble(field: string, trouble: string | null): void {
   const next = new Map(troubles.value);
@@ -95,8 +101,7 @@ function TextField({ title, hint, lines = false, shown, take }: TextProps) {
   // Work that comes from elsewhere replaces what is in the field.
   useSignalEffect(() => {
     void revision.value;
-    const { peek } = text;
-    if (peek.call(text) !== shown()) text.value = shown();
+    text.value = untracked(shown);
   });
   const trouble = troubles.value.get(title) ?? null;
   const props = {

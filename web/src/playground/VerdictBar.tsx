@@ -4,7 +4,7 @@ import { bytes, time } from "../ui/format";
 import { now, useClock } from "./clock";
 import { goTo } from "./EditorPane";
 import { firstError } from "./marks";
-import { busy, marks, notLive, phase, result, type Phase } from "./run";
+import { busy, marks, notLive, phase, problem, result, type Phase } from "./run";
 import { Trouble } from "./Trouble";
 import { verdictOf } from "./verdict";
 
@@ -55,6 +55,14 @@ export function VerdictBar() {
           <p class="verdict-reason">
             {verdict.reason} <FirstError />
           </p>
+        </>
+      )}
+      {phase.value === "ended" && answer === null && problem.value === null && (
+        <>
+          <p class="verdict-line">
+            <strong class="verdict-title plain">Stopped</strong>
+          </p>
+          <p class="verdict-reason">There is no result: the run was given up before it had ended.</p>
         </>
       )}
       {notLive.value && phase.value === "ended" && result.value !== null && (
