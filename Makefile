@@ -20,6 +20,8 @@ RUN_PACKAGES := curl
 TEST_PACKAGES := gcc libc6-dev python3 curl procps
 E2E_PACKAGES := chromium fonts-liberation fonts-dejavu-core
 VM_PACKAGES := qemu-system-x86 linux-image-amd64 busybox-static python3 python3-venv kmod zstd curl
+# What `make bench` measures beside Brig; systemd-run is there where systemd is.
+BENCH_PACKAGES := bubblewrap crun runc
 # podman recommends the network ones, but apt without recommendations takes those that know no names.
 DOCKER_PACKAGES := podman podman-compose buildah crun runc netavark aardvark-dns iptables
 
@@ -92,6 +94,12 @@ web-lint: web-deps ## Check the playground's code
 fmt: ## Format the code
 	@cargo fmt --all
 
+# ---- Measuring ----
+
+.PHONY: bench
+bench: deps bench-deps release ## Measure Brig beside bare processes and other sandboxes; into target/bench
+	@.ci/tools/bench $(CARGO_TARGET_DIR)/release/brig-loadtest --out $(CARGO_TARGET_DIR)/bench $(ARGS)
+
 # ---- Containers ----
 
 .PHONY: docker
@@ -134,6 +142,10 @@ e2e-deps: web-deps
 vm-deps: ## Install what the virtual machine of `make vm-test` needs
 	@.ci/tools/install-packages $(VM_PACKAGES)
 	@.ci/tools/virtme-ng
+
+.PHONY: bench-deps
+bench-deps: ## Install the other sandboxes that `make bench` measures
+	@.ci/tools/install-packages $(BENCH_PACKAGES)
 
 .PHONY: docker-deps
 docker-deps: ## Install podman, podman-compose and buildah

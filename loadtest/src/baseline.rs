@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -25,6 +25,10 @@ const MAX_THREADS: u32 = 64;
 pub(crate) struct Baseline {
     /// Argument vectors, done one after the other.
     commands: Vec<Vec<CString>>,
+    /// The same with `{dir}` in them.
+    written: Vec<Vec<String>>,
+    /// What `{dir}` stands for.
+    dir: PathBuf,
     env: Vec<CString>,
     stdin: File,
     null: File,
@@ -44,6 +48,8 @@ impl Baseline {
         };
         let baseline = Self {
             commands: made(&spec.commands)?,
+            written: spec.commands.clone(),
+            dir: dir.to_owned(),
             env,
             stdin: File::open(&input).with_context(|| input.display().to_string())?,
             null: File::options().write(true).open("/dev/null")?,
@@ -57,6 +63,30 @@ impl Baseline {
             );
         }
         Ok(baseline)
+    }
+
+    /// The same done by `wrapped`, which is a program that runs another one. `{unique}` in an argument
+    /// stands for a number that is another one each time.
+    pub(crate) fn wrapped(&self, wrapped: Vec<String>) -> anyhow::Result<Self> {
+        Ok(Self {
+            commands: vec![arguments(&wrapped, &self.dir)?],
+            written: vec![wrapped],
+            dir: self.dir.clone(),
+            env: self.env.clone(),
+            stdin: self.stdin.try_clone()?,
+            null: self.null.try_clone()?,
+        })
+    }
+
+    /// Where the files of the program are.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The command, for a place where these files are in `dir`.
+    pub(crate) fn command_in(&self, dir: &str) -> Vec<String> {
+        let written = self.written.first().map_or(&[][..], Vec::as_slice);
+        written.iter().map(|a| a.replace("{dir}", dir)).collect()
     }
 
     /// Does all commands once.
@@ -76,6 +106,12 @@ impl Baseline {
         let mut attributes = PosixSpawnAttr::init()?;
         attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
         attributes.set_sigmask(&SigSet::empty())?;
+        let renamed;
+        let mut command = command;
+        if command.iter().any(|a| holds_unique(a)) {
+            renamed = with_number(command)?;
+            command = &renamed;
+        }
         let path: &CStr = &command[0];
         let pid = posix_spawn(path, &actions, &attributes, command, &self.env)
             .with_context(|| format!("cannot start {}", shown(command)))?;
@@ -88,6 +124,25 @@ fn arguments(command: &[String], dir: &Path) -> anyhow::Result<Vec<CString>> {
     let argument = |a: &String| CString::new(a.replace("{dir}", &dir));
     let arguments: Result<Vec<CString>, _> = command.iter().map(argument).collect();
     arguments.context("an argument holds a NUL")
+}
+
+/// Stands for a number that is another one each time.
+const UNIQUE: &str = "{unique}";
+
+fn holds_unique(argument: &CStr) -> bool {
+    argument
+        .to_bytes()
+        .windows(UNIQUE.len())
+        .any(|w| w == UNIQUE.as_bytes())
+}
+
+fn with_number(command: &[CString]) -> anyhow::Result<Vec<CString>> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let named = format!("{}-{number}", std::process::id());
+    let argument = |a: &CString| CString::new(a.to_string_lossy().replace(UNIQUE, &named));
+    let named: Result<Vec<CString>, _> = command.iter().map(argument).collect();
+    Ok(named?)
 }
 
 fn shown(command: &[CString]) -> String {
@@ -139,7 +194,7 @@ pub(crate) fn measure<'a>(
     stop: &AtomicBool,
 ) -> anyhow::Result<BareTimes> {
     let begun = Instant::now();
-    let next = std::sync::atomic::AtomicU64::new(0);
+    let next = AtomicU64::new(0);
     let one_thread = || -> anyhow::Result<Latencies> {
         let mut latencies = Latencies::default();
         while begun.elapsed() < time && !stop.load(Ordering::Relaxed) {

@@ -6,10 +6,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use time::OffsetDateTime;
 
+use crate::bench::{self, BenchArgs};
+use crate::capacity::{self, CapacityArgs};
 use crate::client::{Target, TargetFlags};
+use crate::compare::{self, CompareArgs};
 use crate::host::Service;
 use crate::load::{Options, Session, Stop};
-use crate::report::{self, About};
+use crate::report::{self, About, Report, html, write_file};
 use crate::scenario::{self, Arrivals, BUILT_IN, Load, MAX_CLIENTS, MAX_DURATION, MAX_RATE, Plan};
 use crate::units::parse_time;
 use crate::view::View;
@@ -32,6 +35,14 @@ struct Cli {
 enum Command {
     /// Put a service under load
     Run(Box<RunArgs>),
+    /// Find the highest rate at which a service still meets a goal
+    Capacity(Box<CapacityArgs>),
+    /// Compare two reports
+    Compare(CompareArgs),
+    /// Make a page of a report
+    Html(HtmlArgs),
+    /// Reproduce the figures of the documentation, beside bare processes and other sandboxes
+    Bench(BenchArgs),
     /// List the built-in scenarios, or print one
     Scenarios(ScenariosArgs),
 }
@@ -44,6 +55,9 @@ struct RunArgs {
     /// Write the report, as JSON, to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report, as a page with plots, to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Show nothing while the load lasts
     #[arg(long, short)]
     quiet: bool,
@@ -51,11 +65,11 @@ struct RunArgs {
 
 /// What kind of load.
 #[derive(Debug, Args)]
-struct LoadArgs {
+pub(crate) struct LoadArgs {
     /// A built-in scenario, or a path to one
     scenario: String,
     #[command(flatten)]
-    target: TargetFlags,
+    pub(crate) target: TargetFlags,
     /// Closed loop: so many clients, each of which waits for its answer. With --rate: the most
     /// connections at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
@@ -88,6 +102,15 @@ struct LoadArgs {
     /// The service's first process, where it cannot be found by its port
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
+}
+
+/// Flags of `html`.
+#[derive(Debug, Args)]
+struct HtmlArgs {
+    /// A report that `run --json` wrote
+    json: PathBuf,
+    /// Where the page goes
+    html: PathBuf,
 }
 
 /// Flags of `scenarios`.
@@ -127,13 +150,17 @@ fn parse_slice(text: &str) -> Result<Duration, String> {
 pub(crate) fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(args) => run_load(&args),
+        Command::Capacity(args) => capacity::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Html(args) => write_file(&args.html, &html(&Report::read(&args.json)?)),
+        Command::Bench(args) => bench::run(&args),
         Command::Scenarios(args) => scenarios(&args),
     }
 }
 
 impl LoadArgs {
     /// The scenario, with what the flags change about it.
-    fn plan(&self) -> anyhow::Result<Plan> {
+    pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
         let mut plan = Plan::new(scenario::load(&self.scenario)?)?;
         plan.duration = self.duration.unwrap_or(plan.duration);
         plan.warmup = self.warmup.unwrap_or(plan.warmup);
@@ -183,7 +210,7 @@ impl LoadArgs {
     }
 
     /// The processes of the service, if they are on this machine and can be seen.
-    fn service(&self, target: &Target) -> anyhow::Result<Option<Service>> {
+    pub(crate) fn service(&self, target: &Target) -> anyhow::Result<Option<Service>> {
         match self.pid {
             Some(pid) => Service::of_pid(pid).map(Some),
             None if target.is_local() => Ok(Service::listening_on(target.address.port())),
@@ -214,6 +241,9 @@ fn run_load(args: &RunArgs) -> anyhow::Result<()> {
     print!("{}", report::text(&report));
     if let Some(path) = &args.json {
         report.write(path)?;
+    }
+    if let Some(path) = &args.html {
+        write_file(path, &html(&report))?;
     }
     Ok(())
 }

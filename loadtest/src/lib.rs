@@ -4,11 +4,14 @@
 //!
 //! It knows nothing of the service but its public API. A scenario ([`scenario`]) says who sends what;
 //! [`load`] sends it by way of [`client`]; [`stats`] counts; [`host`] looks at processes; [`report`]
-//! writes down.
+//! writes down. [`capacity`], [`compare`] and [`bench`] are made of these.
 
 mod baseline;
+mod bench;
+mod capacity;
 mod cli;
 mod client;
+mod compare;
 mod host;
 mod load;
 mod report;

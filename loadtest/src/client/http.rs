@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -17,6 +19,8 @@ use super::target::Target;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the service may take to answer a question about itself.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -123,6 +127,30 @@ impl Connection {
             none => Ok(none.insert(connect(&self.target).await?)),
         }
     }
+}
+
+/// What `GET path` answers, if that is 200.
+pub(crate) async fn ask(target: &Arc<Target>, path: &str) -> anyhow::Result<Value> {
+    let mut connection = Connection::new(Arc::clone(target));
+    let sent = connection.send(Method::GET, path, &[], Bytes::new(), QUESTION_TIMEOUT);
+    let answer = sent
+        .await
+        .map_err(|f| anyhow::anyhow!("{}: {}", f.kind, f.text))?;
+    anyhow::ensure!(
+        answer.status == 200,
+        "GET {path}: {}: {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.body)
+    );
+    serde_json::from_slice(&answer.body).with_context(|| format!("GET {path} is no JSON"))
+}
+
+/// [`ask`], for who has no runtime.
+pub(crate) fn get_json(target: &Target, path: &str) -> anyhow::Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(ask(&Arc::new(target.clone()), path))
 }
 
 async fn connect(target: &Target) -> Result<SendRequest<Full<Bytes>>, Failure> {

@@ -14,6 +14,8 @@ mod open;
 mod pacer;
 mod session;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -73,6 +75,8 @@ pub(crate) struct Shared<'a> {
     unique: AtomicU64,
     /// How many operations each group has begun.
     tickets: Vec<AtomicU64>,
+    /// The first group's rate, as bits of an `f64`, where it is not the plan's; else 0.
+    rate: AtomicU64,
 }
 
 impl<'a> Shared<'a> {
@@ -86,6 +90,7 @@ impl<'a> Shared<'a> {
             budget: AtomicU64::new(budget),
             unique: AtomicU64::new(u64::try_from(nanoseconds).unwrap_or_default()),
             tickets: plan.groups.iter().map(|_| AtomicU64::new(0)).collect(),
+            rate: AtomicU64::new(0),
         }
     }
 
@@ -100,6 +105,31 @@ impl<'a> Shared<'a> {
 
     pub(crate) fn set_budget(&self, budget: u64) {
         self.budget.store(budget, Ordering::Relaxed);
+    }
+
+    /// From now on the first group, an open loop, has another rate than the plan says.
+    pub(crate) fn set_rate(&self, rate: f64) {
+        self.rate.store(rate.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The load of `group`.
+    fn load(&self, group: usize) -> Load {
+        let load = self.plan.groups[group].load;
+        match (load, self.rate.load(Ordering::Relaxed)) {
+            (
+                Load::Open {
+                    arrivals,
+                    connections,
+                    ..
+                },
+                bits,
+            ) if group == 0 && bits != 0 => Load::Open {
+                rate: f64::from_bits(bits),
+                arrivals,
+                connections,
+            },
+            _ => load,
+        }
     }
 
     pub(crate) fn budget_is_spent(&self) -> bool {
@@ -160,7 +190,7 @@ pub(crate) async fn slice(
 ) -> anyhow::Result<()> {
     let mut groups: FuturesUnordered<BoxFuture<'_, anyhow::Result<()>>> = FuturesUnordered::new();
     for (at, connections) in connections.iter_mut().enumerate() {
-        groups.push(match shared.plan.groups[at].load {
+        groups.push(match shared.load(at) {
             Load::Closed { think, .. } => closed::run(shared, at, connections, think, window)
                 .map(Ok)
                 .boxed(),

@@ -3,22 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use hyper::Method;
-use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::{Shared, Stop, Window, connection_count, slice};
 use crate::baseline::{BareTimes, Baseline, measure};
-use crate::client::{Connection, Failure, Target, perform};
+use crate::client::{Connection, Failure, Target, ask, perform};
 use crate::host::{CpuSample, CpuUse, MemoryReport, Service};
 use crate::scenario::{Load, Plan};
 use crate::stats::{Recent, Recorder};
 
-/// How long the service may take to answer a question about itself.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long one point of the time series is, at least.
 const SHORTEST_POINT: Duration = Duration::from_secs(1);
 /// The most points of a time series.
@@ -107,7 +102,10 @@ impl<'a> Session<'a> {
             .enable_all()
             .build()?;
         let target = Arc::new(target);
-        let info = runtime.block_on(ask(&target))?;
+        let info = runtime.block_on(async {
+            ask(&target, "/readyz").await?;
+            ask(&target, "/v1/info").await
+        })?;
         let mut session = Self {
             runtime,
             shared: Shared::new(plan, 0),
@@ -193,6 +191,11 @@ impl<'a> Session<'a> {
             memory.after = service.memory();
         }
         Ok(measured)
+    }
+
+    /// From now on the first group, an open loop, has another rate than the plan says.
+    pub(crate) fn set_rate(&mut self, rate: f64) {
+        self.shared.set_rate(rate);
     }
 
     fn slice(
@@ -310,28 +313,4 @@ fn point(
         service_cpus: cpus(used.service),
         service_rss_bytes: now.1.service().map(|s| s.rss_bytes),
     }
-}
-
-/// What the service says of itself; an error if it cannot run code now.
-async fn ask(target: &Arc<Target>) -> anyhow::Result<Value> {
-    let mut connection = Connection::new(Arc::clone(target));
-    let mut get = async |path: &str| {
-        let sent = connection.send(Method::GET, path, &[], Bytes::new(), QUESTION_TIMEOUT);
-        sent.await
-            .map_err(|f| anyhow::anyhow!("{}: {}", f.kind, f.text))
-    };
-    let ready = get("/readyz").await?;
-    anyhow::ensure!(
-        ready.status == 200,
-        "the service is not ready: {}",
-        String::from_utf8_lossy(&ready.body)
-    );
-    let info = get("/v1/info").await?;
-    anyhow::ensure!(
-        info.status == 200,
-        "GET /v1/info: {}: {}",
-        info.status,
-        String::from_utf8_lossy(&info.body)
-    );
-    serde_json::from_slice(&info.body).context("GET /v1/info is not understood")
 }

@@ -1,6 +1,8 @@
-//! What is written down of a load test: JSON with everything, a table for people.
+//! What is written down of a load test: JSON with everything, a table and a page for people.
 
+mod html;
 mod make;
+mod plot;
 mod text;
 
 use std::path::Path;
@@ -9,6 +11,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use html::html;
 pub(crate) use make::{About, make};
 pub(crate) use text::text;
 
@@ -165,6 +168,20 @@ impl OperationReport {
 }
 
 impl Report {
+    /// Reads one from `path`.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let shown = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(shown)?;
+        let value: Value = serde_json::from_str(&text).with_context(shown)?;
+        let schema = value["schema"].as_str().unwrap_or_default().to_owned();
+        anyhow::ensure!(
+            schema == SCHEMA,
+            "{} is a report of the form {schema:?}; this program reads {SCHEMA:?}",
+            path.display()
+        );
+        serde_json::from_value(value).with_context(shown)
+    }
+
     /// Writes it to `path`.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
@@ -175,4 +192,113 @@ impl Report {
 /// Writes `text` to `path`.
 pub(crate) fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::stats::Latencies;
+
+    /// A report of one client, whose runs all took `p50_us`.
+    pub(crate) fn report(p50_us: f64) -> Report {
+        let mut latencies = Latencies::default();
+        for _ in 0..100 {
+            latencies.record(std::time::Duration::from_secs_f64(p50_us / 1e6));
+        }
+        let all = OperationReport {
+            name: "all".to_owned(),
+            ok: 100,
+            cached: 0,
+            errors: Vec::new(),
+            phases: vec![PhaseReport {
+                phase: "client".to_owned(),
+                latency: latencies.percentiles(),
+            }],
+        };
+        Report {
+            schema: SCHEMA.to_owned(),
+            tool_version: "0".to_owned(),
+            started_at: "2026-01-01T00:00:00Z".to_owned(),
+            machine: Machine::default(),
+            server: "http://127.0.0.1:1".to_owned(),
+            service: serde_json::json!({"version": "0.1.0", "workers": {"configured": 2}}),
+            scenario: ScenarioReport {
+                name: "x".to_owned(),
+                about: "y <z>".to_owned(),
+                text: "about = \"y\"".to_owned(),
+            },
+            elapsed_s: 10.0,
+            interrupted: false,
+            groups: vec![GroupReport {
+                name: "clients".to_owned(),
+                load: LoadReport::Closed {
+                    clients: 1,
+                    think_us: 0,
+                },
+                per_second: 1e6 / p50_us,
+                unsent: 0,
+                operations: vec![all.clone()],
+                all,
+            }],
+            baseline: None,
+            cpu: CpuReport {
+                operations: 100,
+                system_us_per_operation: None,
+                service_us_per_operation: None,
+                server_us_per_operation: None,
+                tool_us_per_operation: 10.0,
+                system_cpus: None,
+            },
+            memory: None,
+            series: Vec::new(),
+        }
+    }
+
+    /// `report` with these points in its time series.
+    pub(crate) fn with_series(mut report: Report, p50_us: &[f64]) -> Report {
+        report.series = p50_us
+            .iter()
+            .zip(1u32..)
+            .map(|(p50_us, at)| SeriesPoint {
+                at_s: f64::from(at),
+                seconds: 1.0,
+                ok: 10,
+                p50_us: *p50_us,
+                p99_us: p50_us * 2.0,
+                ..SeriesPoint::default()
+            })
+            .collect();
+        report
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        let written = with_series(report(1000.0), &[1.0, 2.0]);
+        written.write(&path).unwrap();
+        let read = Report::read(&path).unwrap();
+        assert_eq!(
+            serde_json::to_value(&read).unwrap(),
+            serde_json::to_value(&written).unwrap()
+        );
+    }
+
+    #[test]
+    fn another_form_is_refused_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        std::fs::write(&path, r#"{"schema": "brig-loadtest/9"}"#).unwrap();
+        let error = Report::read(&path).unwrap_err().to_string();
+        assert!(error.contains("brig-loadtest/9"), "{error}");
+        assert!(Report::read(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn the_table_names_what_matters() {
+        let text = text(&report(1000.0));
+        for part in ["brig 0.1.0, 2 workers", "1 clients", "client", "1.00 ms"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
 }

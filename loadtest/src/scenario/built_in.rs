@@ -7,4 +7,18 @@ macro_rules! scenarios {
 }
 
 /// Names and texts of the built-in scenarios.
-pub(crate) const BUILT_IN: &[(&str, &str)] = scenarios!["static-c", "python",];
+pub(crate) const BUILT_IN: &[(&str, &str)] = scenarios![
+    "static-c",
+    "c",
+    "cpp-cached",
+    "cpp-cold",
+    "python",
+    "node",
+    "java",
+    "judge-100",
+    "accept",
+    "live",
+    "mixed",
+    "rejudge",
+    "hostile",
+];

@@ -108,6 +108,24 @@ pub(crate) struct Percentiles {
     pub(crate) curve: Vec<(f64, f64)>,
 }
 
+impl Percentiles {
+    /// The time called `name`: `p50`, `p99`, `p99.9`, `max`, ...
+    pub(crate) fn named(&self, name: &str) -> Option<f64> {
+        Some(match name {
+            "mean" => self.mean_us,
+            "min" => self.min_us,
+            "p50" => self.p50_us,
+            "p75" => self.p75_us,
+            "p90" => self.p90_us,
+            "p95" => self.p95_us,
+            "p99" => self.p99_us,
+            "p99.9" | "p999" => self.p999_us,
+            "max" => self.max_us,
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
