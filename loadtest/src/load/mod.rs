@@ -202,6 +202,11 @@ pub(crate) async fn slice(
     while let Some(done) = groups.next().await {
         done?;
     }
+    drop(groups);
+    if !shared.budget_is_spent() {
+        // A rate's last operation may be over before its time is.
+        tokio::time::sleep_until(window.end.into()).await;
+    }
     Ok(())
 }
 
