@@ -1,5 +1,5 @@
 import { useMemo } from "preact/hooks";
-import { diff, excerpt, type DiffLine } from "./diff";
+import { diff, diffOfPart, excerpt, type DiffLine } from "./diff";
 
 interface Props {
   expected: string;
@@ -13,12 +13,7 @@ const SPOKEN = { same: "", expected: "expected: ", actual: "written: " };
 
 /** Where the output differs from what was expected. */
 export function DiffView({ expected, actual, whole }: Props) {
-  const lines = useMemo(() => {
-    // Of a part only as many lines are compared as it has whole.
-    const complete = actual.slice(0, actual.lastIndexOf("\n") + 1);
-    const wanted = expected.split("\n").slice(0, complete.split("\n").length - 1).join("\n");
-    return excerpt(whole ? diff(expected, actual) : diff(`${wanted}\n`, complete));
-  }, [expected, actual, whole]);
+  const lines = useMemo(() => excerpt(whole ? diff(expected, actual) : diffOfPart(expected, actual)), [expected, actual, whole]);
   const same = lines.every((line) => line === null);
   return (
     <figure class="diff" aria-label="Expected and actual output">

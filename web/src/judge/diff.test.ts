@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { diff, excerpt } from "./diff";
+import { diff, diffOfPart, excerpt } from "./diff";
 
 const brief = (expected: string, actual: string): string[] =>
   diff(expected, actual).map(({ kind, line, text }) => `${{ same: " ", expected: "-", actual: "+" }[kind]}${line} ${text}`);
@@ -18,6 +18,14 @@ test("what differs within a line is marked", () => {
   expect(other?.mark).toEqual([3, 5]);
   const [all] = diff("abc\n", "xyz\n");
   expect(all?.mark).toEqual([0, 3]);
+});
+
+test("of a beginning only what it has is compared", () => {
+  const kinds = (expected: string, actual: string): string => diffOfPart(expected, actual).map(({ kind }) => kind).join(" ");
+  expect(kinds("1\n2\n3\n", "1\n2\nhal")).toBe("same same");
+  expect(kinds("1\n2\n3\n", "1\n9\nhal")).toBe("same expected actual");
+  expect(kinds("123456\n", "123")).toBe("same");
+  expect(kinds("123456\n", "129")).toBe("expected actual");
 });
 
 test("very different long texts are compared line by line", () => {

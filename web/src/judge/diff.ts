@@ -30,6 +30,15 @@ export function diff(expected: string, actual: string): DiffLine[] {
   return [...same(0, start), ...marked(middle(a, b, start, a.length - tail, b.length - tail)), ...same(b.length - tail, b.length)];
 }
 
+/** The same when of `actual` only the beginning is known: as much of `expected` is compared with it. */
+export function diffOfPart(expected: string, actual: string): DiffLine[] {
+  const lines = actual.split("\n").length - 1;
+  const first = (text: string): string => text.split("\n", 1)[0] ?? "";
+  if (lines === 0) return diff(first(expected).slice(0, actual.length), actual);
+  const wanted = expected.split("\n").slice(0, lines).join("\n");
+  return diff(wanted, actual.slice(0, actual.lastIndexOf("\n")));
+}
+
 /** What is between the common beginning and the common end. */
 function middle(a: string[], b: string[], start: number, endA: number, endB: number): DiffLine[] {
   const [rows, columns] = [endA - start, endB - start];
