@@ -35,7 +35,7 @@ pub use stats::{
 };
 pub use submission::{
     Accepted, BatchItem, BatchRequest, BatchResponse, Callback, CallbackRequest, Group,
-    GroupRequest, Rerun, RerunReason, SUMMARY_LACKS, Scoring, Stop, Submission, SubmissionList, SubmissionRequest,
-    SubmissionState, SubmissionSummary, SubmissionUsage, Test, TestRequest, Transcript,
-    TranscriptLine, Verdict,
+    GroupRequest, Rerun, RerunReason, SUMMARY_LACKS, Scoring, Stop, Submission, SubmissionList,
+    SubmissionRequest, SubmissionState, SubmissionSummary, SubmissionUsage, Test, TestRequest,
+    Transcript, TranscriptLine, Verdict,
 };
