@@ -88,6 +88,11 @@ lint: lint-deps web web-lint ## Check format, lints, licences and sources of dep
 web-lint: web-deps ## Check the playground's code
 	@cd web && npm run --silent lint
 
+.PHONY: openapi
+openapi: build-deps ## Write the API's description to server/openapi.json
+	@cargo build -p brig --bin brig --locked
+	@$(CARGO_TARGET_DIR)/debug/brig openapi > server/openapi.json
+
 .PHONY: fmt
 fmt: ## Format the code
 	@cargo fmt --all

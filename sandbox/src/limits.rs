@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 ///
 /// Field names are those of the HTTP API.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "The limits of one stage, all of them.")
+)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// CPU time of the whole process tree, user plus system, in milliseconds.
@@ -19,8 +24,7 @@ pub struct Limits {
     pub stack_bytes: u64,
     /// Processes and threads alive at once.
     pub processes: u32,
-    /// `RLIMIT_NOFILE`: one more than the highest descriptor number. At most
-    /// [`Limits::MAX_OPEN_FILES`].
+    /// `RLIMIT_NOFILE`: one more than the highest descriptor number, at most 1000.
     pub open_files: u32,
     /// `RLIMIT_FSIZE`: the largest file the program can write, in bytes.
     pub file_size_bytes: u64,

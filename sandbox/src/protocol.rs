@@ -176,10 +176,14 @@ pub enum StopReason {
 
 /// The size of a terminal in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct WindowSize {
+    /// Lines.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 65535))]
     pub rows: u16,
+    /// Characters of a line.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 65535))]
     pub cols: u16,
 }
 

@@ -29,6 +29,7 @@ pub enum Outcome {
 
 /// The forbidden system call that ended a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Violation {
     /// Its name, such as `ptrace`; prefixed with `i386:` or `x32:` if called through a foreign ABI;
     /// `#<number>` if the number has no name.

@@ -380,7 +380,7 @@ pub struct ServerConfig {
 }
 
 /// The host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Host {
     /// Release of its kernel.
@@ -394,7 +394,7 @@ pub struct Host {
 }
 
 /// One layer of the sandbox.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
     /// Its name, as `--allow-degraded` takes it.

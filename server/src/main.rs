@@ -1,11 +1,12 @@
 //! `brig`: the service. Which process this is, is decided here, before any thread exists.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use brig_server::auth::cli::KeysArgs;
 use brig_server::client::{self, ConfigArgs, RunArgs, StatusArgs, SubmitArgs};
 use brig_server::config::ServeArgs;
-use brig_server::{auth, server_process, supervisor};
+use brig_server::{auth, http, server_process, supervisor};
 use clap::{Parser, Subcommand};
 
 const ABOUT: &str = "Runs untrusted programs over HTTP, contained and fully accounted";
@@ -27,6 +28,8 @@ enum Command {
     Submit(Box<SubmitArgs>),
     Status(StatusArgs),
     Config(ConfigArgs),
+    /// Print the API's description (OpenAPI 3.1), as GET /openapi.json has it
+    Openapi,
 }
 
 fn main() -> ExitCode {
@@ -45,7 +48,12 @@ fn main() -> ExitCode {
         Command::Submit(args) => as_client(client::Command::Submit(args)),
         Command::Status(args) => as_client(client::Command::Status(args)),
         Command::Config(args) => as_client(client::Command::Config(args)),
+        Command::Openapi => report(print(&http::document())),
     }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 fn report(done: anyhow::Result<()>) -> ExitCode {

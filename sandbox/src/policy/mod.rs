@@ -37,8 +37,10 @@ impl Policy {
     }
 }
 
-/// What a sandbox has at `/proc`.
+/// What a sandbox has at `/proc`: `private`, its own process list and the harmless global files, the rest being masked;
+/// `none`, an empty directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProcMount {
     /// The sandbox's own process list and the harmless global files; the rest is masked.

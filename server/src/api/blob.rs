@@ -1,14 +1,15 @@
 //! `/v1/blobs`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::blob::BlobHash;
 
 /// A blob that was uploaded.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct BlobEntry {
-    /// `sha256:<hex>`, by which tests refer to it.
+    /// Its name, by which tests refer to it.
     pub hash: BlobHash,
-    /// Its length.
+    /// Its length, in bytes.
     pub bytes: u64,
 }

@@ -3,13 +3,16 @@
 use brig_sandbox::limits::Limits;
 use brig_sandbox::policy::ProcMount;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One language.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LanguageEntry {
-    /// Its id.
+    /// Its id, by which requests name it.
+    #[schema(example = "python")]
     pub id: String,
     /// Its name for people.
+    #[schema(example = "Python")]
     pub name: String,
     /// Other names for it in requests.
     pub aliases: Vec<String>,
@@ -17,11 +20,11 @@ pub struct LanguageEntry {
     pub version: Option<String>,
     /// False when its tools are missing or broken.
     pub available: bool,
-    /// Why it is not available.
+    /// Why it is not available; null when it is.
     pub unavailable_reason: Option<String>,
     /// The file that a request's `source` becomes.
     pub source_name: String,
-    /// Which files count as its sources.
+    /// Extensions of its source files, without the dot.
     pub extensions: Vec<String>,
     /// Whether it has a compile stage.
     pub compiled: bool,
@@ -38,12 +41,12 @@ pub struct LanguageEntry {
 }
 
 /// One policy.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PolicyEntry {
-    /// Its name.
+    /// Its name, by which requests name it.
     pub name: String,
     /// What it is for.
     pub description: String,
-    /// What `/proc` is.
+    /// What a sandbox has at `/proc`.
     pub proc: ProcMount,
 }

@@ -1,18 +1,20 @@
 //! `GET /v1/info`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config::{Host, Layer};
 use crate::run::LiveConfig;
 
 /// What this service is and what it runs on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Info {
     /// `brig`.
+    #[schema(example = "brig")]
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// How long the server process has been up.
+    /// How long the server process has been up, in milliseconds.
     pub uptime_ms: u64,
     /// The host.
     pub host: Host,
@@ -31,7 +33,7 @@ pub struct Info {
 }
 
 /// Who may use the service.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct AuthInfo {
     /// Whether a request needs a key.
     pub key_required: bool,
@@ -40,7 +42,7 @@ pub struct AuthInfo {
 }
 
 /// The workers' state.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct WorkersInfo {
     /// How many there should be.
     pub configured: usize,
@@ -53,7 +55,7 @@ pub struct WorkersInfo {
 }
 
 /// The queue's state.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct QueueInfo {
     /// Runs waiting for a worker.
     pub depth: usize,
@@ -62,42 +64,42 @@ pub struct QueueInfo {
 }
 
 /// Bounds that hold for every request, whatever its language.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct RequestLimits {
-    /// Length of the body.
+    /// The largest body, in bytes; blobs have a bound of their own.
     pub body_bytes: u64,
     /// Files in a request.
     pub files: usize,
-    /// Arguments, compiler arguments and environment together.
+    /// Arguments and environment of one command together, with 8 bytes for each, in bytes.
     pub command_line_bytes: usize,
     /// Files that a run can send back.
     pub output_files: u32,
-    /// Their bytes together.
+    /// These files together, in bytes.
     pub output_files_bytes: u64,
     /// Of live runs.
     pub live: LiveLimits,
 }
 
 /// Bounds of live runs.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct LiveLimits {
     /// Sockets open at once, of everybody.
     pub sockets: usize,
     /// Sockets of one key, or of all callers without one.
     pub sockets_per_key: usize,
-    /// Length of a message.
+    /// Length of a message, in bytes.
     pub message_bytes: usize,
-    /// Input that waits for the program to read it.
+    /// Input that waits for the program to read it, in bytes.
     pub stdin_buffer_bytes: usize,
-    /// What `finished` repeats of each stream.
+    /// What `finished` repeats of each stream, in bytes.
     pub kept_output_bytes: u64,
-    /// From the opening of a socket to its `start`.
+    /// From the opening of a socket to its `start`, in milliseconds.
     pub start_timeout_ms: u64,
-    /// Without input and output.
+    /// How long a run may go without input and output, in milliseconds.
     pub idle_timeout_ms: u64,
-    /// The wall time limit of a run that names none.
+    /// The wall time limit of a run that names none, in milliseconds.
     pub default_wall_time_ms: u64,
-    /// The most that it may be.
+    /// The most that it may be, in milliseconds.
     pub max_wall_time_ms: u64,
 }
 

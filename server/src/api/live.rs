@@ -9,6 +9,7 @@ use brig_sandbox::report::Sample;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::parse::{NotJson, parse};
@@ -162,9 +163,10 @@ fn whole<T: DeserializeOwned>(text: &[u8]) -> Result<T, BadMessage> {
     }
 }
 
-/// What the service says.
-#[derive(Debug, Serialize)]
+/// What the service says in a live run.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schema(as = LiveMessage)]
 pub enum ServerMessage {
     /// The run was taken, and has this id.
     Queued {
@@ -195,14 +197,15 @@ pub enum ServerMessage {
     Error {
         /// Why.
         problem: Problem,
-        /// When to come again, if that helps.
+        /// In how many milliseconds to come again, if that helps.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
 }
 
 /// Something that a program wrote.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LivePiece)]
 pub struct Piece {
     /// What it wrote.
     pub data: String,
@@ -211,12 +214,15 @@ pub struct Piece {
 }
 
 /// What a running program uses. Null is a figure that the host cannot give.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[allow(missing_docs)] // as in `brig_sandbox::report::Sample`
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct LiveUsage {
+    /// Since the program's start, in microseconds.
     pub wall_us: u64,
+    /// CPU time of the process tree so far, in microseconds.
     pub cpu_us: Option<u64>,
+    /// Memory of the process tree now, in bytes.
     pub memory_bytes: Option<u64>,
+    /// Processes and threads alive.
     pub processes: Option<u64>,
 }
 

@@ -34,6 +34,8 @@ pub use stats::{
     SubmissionStats,
 };
 pub use submission::{
-    BatchRequest, Callback, CallbackRequest, Group, GroupRequest, Scoring, Stop, Submission,
-    SubmissionRequest, SubmissionState, SubmissionUsage, Test, TestRequest, Verdict,
+    Accepted, BatchItem, BatchRequest, BatchResponse, Callback, CallbackRequest, Group,
+    GroupRequest, SUMMARY_LACKS, Scoring, Stop, Submission, SubmissionList, SubmissionRequest,
+    SubmissionState, SubmissionSummary, SubmissionUsage, Test, TestRequest, Transcript,
+    TranscriptLine, Verdict,
 };

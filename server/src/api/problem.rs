@@ -1,28 +1,45 @@
 //! Errors as the client sees them (RFC 9457).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-/// An `application/problem+json` document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a request was not answered as asked (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "type": "urn:brig:problem:invalid-request",
+    "title": "Invalid request",
+    "status": 422,
+    "detail": "/limits/cpu_time_ms: 90000 is above the maximum of 60000 for this language",
+    "errors": [{
+        "pointer": "/limits/cpu_time_ms",
+        "detail": "90000 is above the maximum of 60000 for this language"
+    }]
+}))]
 pub struct Problem {
     /// Identifies the kind of problem; a URN, not a page.
     #[serde(rename = "type")]
+    #[schema(
+        pattern = "^urn:brig:problem:[a-z-]+$",
+        example = "urn:brig:problem:invalid-request"
+    )]
     pub kind: String,
     /// The kind of problem in words.
     pub title: String,
     /// The HTTP status code.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What is wrong with this request.
     pub detail: String,
-    /// Every field that is wrong.
+    /// Every field that is wrong, at most 20 of them; absent if it is not about fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
 
 /// One wrong field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// Where it is in the request's body (RFC 6901).
+    /// Where it is in the request's body (a JSON pointer, RFC 6901); empty for the body as a whole.
+    #[schema(example = "/limits/cpu_time_ms")]
     pub pointer: String,
     /// What is wrong with it.
     pub detail: String,

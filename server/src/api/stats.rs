@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::WorkersInfo;
 
 /// What the service is doing, and did in the last minutes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ServiceStats {
-    /// How long the server process has been up.
+    /// How long the server process has been up, in milliseconds.
     pub uptime_ms: u64,
-    /// Memory of the server process (resident set); null where it is not to be known.
+    /// Memory of the server process (resident set), in bytes; null where it is not to be known.
     pub memory_bytes: Option<u64>,
     /// Why code cannot be run now; null when it can.
     pub problem: Option<String>,
@@ -38,7 +39,7 @@ pub struct ServiceStats {
 }
 
 /// Who waits for a worker.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct QueueStats {
     /// Runs that may wait.
     pub capacity: usize,
@@ -47,18 +48,18 @@ pub struct QueueStats {
 }
 
 /// A class of the queue.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct ClassStats {
     /// Its name; `continuing` is the next stage of what had a worker before.
     pub class: &'static str,
     /// Stages that wait.
     pub waiting: usize,
-    /// How long the first of them has waited.
+    /// How long the first of them has waited, in milliseconds; null when none waits.
     pub oldest_ms: Option<u64>,
 }
 
 /// Submissions without a result.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct SubmissionStats {
     /// Those that wait to be begun.
     pub waiting: usize,
@@ -67,7 +68,7 @@ pub struct SubmissionStats {
 }
 
 /// How much was done in a time.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Rate {
     /// The last so many seconds, or all since the start if these are fewer.
     pub window_s: u64,
@@ -78,7 +79,7 @@ pub struct Rate {
 }
 
 /// How long things took; null where there were none.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Latency {
     /// In the last so many seconds.
     pub window_s: u64,
@@ -91,18 +92,22 @@ pub struct Latency {
 }
 
 /// Times, of which so many percent are not longer; exact to a sixteenth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)] // the names say it
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Percentiles {
+    /// How many there were.
     pub count: u64,
+    /// Half of them were not longer, in microseconds.
     pub p50_us: u64,
+    /// 90 % of them were not longer, in microseconds.
     pub p90_us: u64,
+    /// 99 % of them were not longer, in microseconds.
     pub p99_us: u64,
+    /// The longest, in microseconds.
     pub max_us: u64,
 }
 
 /// What the compile cache was asked.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct CacheStats {
     /// How often.
     pub lookups: u64,
@@ -111,9 +116,9 @@ pub struct CacheStats {
 }
 
 /// How much was done when: counts of equal steps, the last of which is that of the present.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct History {
-    /// Length of a step.
+    /// Length of a step, in milliseconds.
     pub step_ms: u64,
     /// Runs that ended in each.
     pub runs: Vec<u64>,

@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 /// What every name begins with.
 const ALGORITHM: &str = "sha256:";
 
-/// A SHA-256, written `sha256:` and 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The name of a blob: the SHA-256 of its bytes, written `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[schema(
+    value_type = String,
+    pattern = "^sha256:[0-9a-f]{64}$",
+    example = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct BlobHash(pub [u8; 32]);
 

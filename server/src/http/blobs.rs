@@ -33,7 +33,30 @@ const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(5);
 
 type Name = Result<Path<String>, PathRejection>;
 
-/// Stores the body, whose hash must be that of the path.
+/// Upload a blob under a hash that is known.
+///
+/// The body is the blob as it is; that its hash is the one in the path is checked. Uploading what is there already does no
+/// harm.
+#[utoipa::path(
+    put,
+    path = "/v1/blobs/{hash}",
+    tag = "Blobs",
+    operation_id = "putBlob",
+    params(("hash" = BlobHash, Path, description = "The blob's name.")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The blob."),
+    responses(
+        (status = 200, description = "It was there.", body = BlobEntry,
+            headers(("Location" = String, description = "Where the blob is."))),
+        (status = 201, description = "It is stored.", body = BlobEntry,
+            headers(("Location" = String, description = "Where the blob is."))),
+        (status = 400, description = "`Content-Range` is not supported, or the body broke off."),
+        (status = 408, description = "The body did not arrive in time."),
+        (status = 413, description = "The blob is larger than any blob may be (`blobs.max_blob_bytes`)."),
+        (status = 415, description = "The body has a `Content-Encoding`."),
+        (status = 422, description = "The path has no hash, or the body's hash is another."),
+        (status = 507, description = "This key's quota, or the disk, is used up."),
+    )
+)]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -51,7 +74,32 @@ pub(super) async fn put(
     }
 }
 
-/// Stores the body under its hash.
+/// Upload a blob.
+///
+/// The body is the blob as it is; the answer has its hash.
+#[utoipa::path(
+    post,
+    path = "/v1/blobs",
+    tag = "Blobs",
+    operation_id = "createBlob",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The blob."),
+    responses(
+        (status = 200, description = "It was there.", body = BlobEntry,
+            headers(("Location" = String, description = "Where the blob is."))),
+        (status = 201, description = "It is stored.", body = BlobEntry,
+            headers(("Location" = String, description = "Where the blob is.")),
+            links(
+                ("get" = (operation_id = "getBlob", parameters(("hash" = "$response.body#/hash")))),
+                ("head" = (operation_id = "headBlob", parameters(("hash" = "$response.body#/hash")))),
+                ("delete" = (operation_id = "deleteBlob", parameters(("hash" = "$response.body#/hash")))),
+            )),
+        (status = 400, description = "`Content-Range` is not supported, or the body broke off."),
+        (status = 408, description = "The body did not arrive in time."),
+        (status = 413, description = "The blob is larger than any blob may be (`blobs.max_blob_bytes`)."),
+        (status = 415, description = "The body has a `Content-Encoding`."),
+        (status = 507, description = "This key's quota, or the disk, is used up."),
+    )
+)]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -61,7 +109,37 @@ pub(super) async fn create(
     receive(&app, caller.owner(), None, request).await
 }
 
-/// Answers with the blob, or the part of it that `Range` names.
+/// Download a blob, or a part of it.
+#[utoipa::path(
+    get,
+    path = "/v1/blobs/{hash}",
+    tag = "Blobs",
+    operation_id = "getBlob",
+    params(
+        ("hash" = BlobHash, Path, description = "The blob's name."),
+        ("Range" = Option<String>, Header, example = "bytes=0-99",
+            description = "One range of bytes (RFC 9110); several, or something else, is ignored."),
+        ("If-Range" = Option<String>, Header,
+            description = "The `ETag` that the blob must have for `Range` to count."),
+    ),
+    responses(
+        (status = 200, description = "The blob.", body = Vec<u8>, content_type = "application/octet-stream",
+            headers(
+                ("ETag" = String, description = "The blob's name in quotes."),
+                ("Accept-Ranges" = String, description = "`bytes`."),
+            )),
+        (status = 206, description = "The part of the blob that `Range` names.", body = Vec<u8>,
+            content_type = "application/octet-stream",
+            headers(
+                ("ETag" = String, description = "The blob's name in quotes."),
+                ("Accept-Ranges" = String, description = "`bytes`."),
+                ("Content-Range" = String, description = "Which part it is."),
+            )),
+        (status = 404, description = "There is no such blob, or it is not this key's."),
+        (status = 416, description = "The blob has nothing in this range.",
+            headers(("Content-Range" = String, description = "How long the blob is."))),
+    )
+)]
 pub(super) async fn get(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -79,7 +157,44 @@ pub(super) async fn get(
     download::blob(blob, hash, &method, &headers).map_err(|error| failed(&error))
 }
 
-/// Takes the blob from its owner.
+/// Ask whether there is a blob, and how large it is.
+#[utoipa::path(
+    head,
+    path = "/v1/blobs/{hash}",
+    tag = "Blobs",
+    operation_id = "headBlob",
+    params(("hash" = BlobHash, Path, description = "The blob's name.")),
+    responses(
+        (status = 200, description = "There is.",
+            headers(
+                ("ETag" = String, description = "The blob's name in quotes."),
+                ("Content-Length" = u64, description = "Its length, in bytes."),
+            )),
+        (status = 404, description = "There is no such blob, or it is not this key's."),
+    )
+)]
+pub(super) async fn head(
+    app: State<Arc<App>>,
+    caller: Caller,
+    name: Name,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    get(app, caller, name, Method::HEAD, headers).await
+}
+
+/// Delete a blob.
+#[utoipa::path(
+    delete,
+    path = "/v1/blobs/{hash}",
+    tag = "Blobs",
+    operation_id = "deleteBlob",
+    params(("hash" = BlobHash, Path, description = "The blob's name.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 404, description = "There is no such blob, or it is not this key's."),
+        (status = 409, description = "An upload or a submission without a result needs it."),
+    )
+)]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -11,6 +11,14 @@ use super::error::Error;
 use crate::api::{LanguageEntry, PolicyEntry};
 use crate::language::{Availability, Language};
 
+/// List the languages.
+#[utoipa::path(
+    get,
+    path = "/v1/languages",
+    tag = "Catalog",
+    operation_id = "listLanguages",
+    responses((status = 200, description = "All languages, also those whose tools are missing.", body = Vec<LanguageEntry>))
+)]
 pub(super) async fn languages(State(app): State<Arc<App>>) -> Json<Vec<LanguageEntry>> {
     Json(
         app.catalog()
@@ -22,6 +30,18 @@ pub(super) async fn languages(State(app): State<Arc<App>>) -> Json<Vec<LanguageE
     )
 }
 
+/// Show a language.
+#[utoipa::path(
+    get,
+    path = "/v1/languages/{id}",
+    tag = "Catalog",
+    operation_id = "showLanguage",
+    params(("id" = String, Path, description = "Its id or an alias, optionally `id@version`.", example = "python")),
+    responses(
+        (status = 200, description = "The language.", body = LanguageEntry),
+        (status = 404, description = "There is no such language."),
+    )
+)]
 pub(super) async fn language(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
@@ -58,6 +78,14 @@ fn entry(language: &Language) -> LanguageEntry {
     }
 }
 
+/// List the policies.
+#[utoipa::path(
+    get,
+    path = "/v1/policies",
+    tag = "Catalog",
+    operation_id = "listPolicies",
+    responses((status = 200, description = "What a sandbox can be asked to allow.", body = Vec<PolicyEntry>))
+)]
 pub(super) async fn policies(State(app): State<Arc<App>>) -> Json<Vec<PolicyEntry>> {
     let catalog = app.catalog();
     let entries = catalog.policies.values().map(|policy| PolicyEntry {

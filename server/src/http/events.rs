@@ -24,7 +24,33 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Begins the ids of events that are told of a stored result.
 const STORED: &str = "stored";
 
-/// Tells what happens from the beginning, or from behind the event that `Last-Event-ID` names.
+/// Follow a submission.
+///
+/// Tells what happens as server-sent events, from the beginning or from behind the event that `Last-Event-ID` names, and
+/// ends after the last one. Of a submission that has its result, what led to it is told again. The `data` of an event is
+/// JSON, by its name:
+///
+/// - `state`: `{"state": "queued"}`, then `compiling` and `judging`;
+/// - `compile`: the compile stage, a `Stage`;
+/// - `test`: a test that has ended, a `Test`. It may be told of again as `skipped`, when an earlier one turns out to fail;
+/// - `finished`: the whole `Submission`. It is the last.
+///
+/// A comment comes every 15 seconds without an event.
+#[utoipa::path(
+    get,
+    path = "/v1/submissions/{id}/events",
+    tag = "Submissions",
+    operation_id = "followSubmission",
+    params(
+        ("id" = Uuid, Path, description = "The submission's id."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received."),
+    ),
+    responses(
+        (status = 200, description = "The events.", body = String, content_type = "text/event-stream",
+            example = "id: 0193f3a1-0\nevent: state\ndata: {\"state\":\"queued\"}\n\n"),
+        (status = 404, description = "There is no such submission, or it is not this key's."),
+    )
+)]
 pub(super) async fn follow(
     State(app): State<Arc<App>>,
     caller: Caller,

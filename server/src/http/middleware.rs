@@ -23,22 +23,19 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
 
-use super::access::authenticate;
 use super::app::App;
 use super::error::Error;
 use crate::telemetry;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts the stack around the routes: those that are `open`, and those that need a caller. The last
-/// layer is the outermost: a request meets `observe` first, a response meets it last. What a
-/// caller may do is checked nearer to each route (`access::needs`).
-pub(super) fn apply(open: Router, keyed: Router, app: Arc<App>) -> Router {
+/// Puts the stack around the routes. The last layer is the outermost: a request meets `observe` first, a
+/// response meets it last. Who may use a route, and what for, is checked nearer to it (`access`).
+pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
     let cors = cors(&app.config.config.http.cors_origins);
     let header =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let authenticate = from_fn_with_state(Arc::clone(&app), authenticate);
-    open.merge(keyed.route_layer(authenticate))
+    routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(option_layer(cors))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -7,7 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::Error;
@@ -22,6 +23,14 @@ use crate::run::MAX_COMMAND_LINE_BYTES;
 /// How soon to look again when the service is not ready.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Show what this service is, what it runs on, and its bounds.
+#[utoipa::path(
+    get,
+    path = "/v1/info",
+    tag = "Service",
+    operation_id = "info",
+    responses((status = 200, description = "The service.", body = Info))
+)]
 pub(super) async fn info(State(app): State<Arc<App>>) -> Json<Info> {
     let stats = app.pool.stats();
     let config = &app.config.config;
@@ -65,7 +74,14 @@ fn workers(app: &App, stats: Stats) -> WorkersInfo {
     }
 }
 
-/// What is going on, in figures for people.
+/// Show what the service is doing, and did in the last five minutes.
+#[utoipa::path(
+    get,
+    path = "/v1/stats",
+    tag = "Service",
+    operation_id = "stats",
+    responses((status = 200, description = "Figures for people; `/metrics` has those for machines.", body = ServiceStats))
+)]
 pub(super) async fn stats(State(app): State<Arc<App>>) -> Json<ServiceStats> {
     let classes = app.pool.line_up().into_iter().map(|line| ClassStats {
         class: line.class.as_str(),
@@ -102,19 +118,59 @@ fn memory_bytes() -> Option<u64> {
     Some(pages * u64::try_from(page).ok()?)
 }
 
-/// The process lives.
-pub(super) async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+/// How the service does.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`: it lives; `ready`: it can run code.
+    #[schema(example = "ok")]
+    status: &'static str,
 }
 
-/// The service can run code now.
-pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, Error> {
+/// Ask whether the process lives.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "Service",
+    operation_id = "health",
+    responses((status = 200, description = "It does.", body = Health))
+)]
+pub(super) async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Ask whether the service can run code now.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "Service",
+    operation_id = "ready",
+    responses(
+        (status = 200, description = "It can: it has proved so by running some.", body = Health),
+        (status = 503, description = "It cannot; `detail` says why."),
+    )
+)]
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Error> {
     match app.problem() {
-        None => Ok(Json(json!({ "status": "ready" }))),
+        None => Ok(Json(Health { status: "ready" })),
         Some(why) => Err(Error::unavailable(format!("not ready: {why}"), RETRY_AFTER)),
     }
 }
 
+/// Metrics for Prometheus.
+///
+/// Needs a key only where the service is configured so (`auth.metrics_key`).
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "Service",
+    operation_id = "metrics",
+    responses((
+        status = 200,
+        description = "All metrics, in Prometheus' text format.",
+        body = String,
+        content_type = "text/plain"
+    ))
+)]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     app.metrics.insecure(app.keys.is_insecure());
     let (waiting, active) = app.judging.stats();

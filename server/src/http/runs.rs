@@ -8,12 +8,14 @@ use axum::extract::{Query, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::app::App;
 use super::body;
 use super::error::Error;
-use crate::api::{Encoding, RunRequest};
+use super::openapi::ReadsJson;
+use crate::api::{Encoding, RunRequest, RunResponse};
 use crate::auth::Caller;
 use crate::offload::offload;
 use crate::run::{RunResult, Terms, answer, validate};
@@ -22,9 +24,12 @@ use crate::run::{RunResult, Terms, answer, validate};
 pub(super) const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(5);
 
 /// What can be said in the query.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
-    /// Forces the encoding of streams and files; `utf-8` is how they come anyway, where they can.
+    /// Forces the encoding of streams and files: with `base64` all of them are. `utf-8` is how they come anyway, where
+    /// they can.
     encoding: Option<Encoding>,
 }
 
@@ -34,13 +39,28 @@ impl Parameters {
         parameters: Result<Query<Self>, QueryRejection>,
     ) -> Result<Option<Encoding>, Error> {
         let Query(Self { encoding }) = parameters.map_err(|_| {
-            Error::bad_request("the query's `encoding` must be `base64` or `utf-8`")
+            Error::bad_request("the query can have `encoding`, which must be `base64` or `utf-8`")
         })?;
         Ok(encoding)
     }
 }
 
-/// Runs a program. When the client goes away the future is dropped, and with it the run.
+/// Run a program once.
+///
+/// Compiles it if its language is compiled, runs it, and answers when it has ended. Closing the connection ends the run.
+#[utoipa::path(
+    post,
+    path = "/v1/runs",
+    tag = "Runs",
+    operation_id = "createRun",
+    params(Parameters),
+    request_body = RunRequest,
+    responses(
+        (status = 200, description = "What became of the program, however badly it did.", body = RunResponse),
+        ReadsJson,
+    )
+)]
+// When the client goes away the future is dropped, and with it the run.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,

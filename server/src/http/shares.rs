@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::app::App;
 use super::body;
 use super::error::Error;
+use super::openapi::ReadsJson;
 use crate::api::{ShareCreated, ShareRequest};
 use crate::auth::Caller;
 use crate::offload::offload;
@@ -26,7 +27,28 @@ const DELETE_TOKEN: &str = "brig-delete-token";
 
 type Id = Result<Path<String>, PathRejection>;
 
-/// Keeps a document.
+/// Keep a program under a link.
+///
+/// The same document of the same key is kept once.
+#[utoipa::path(
+    post,
+    path = "/v1/shares",
+    tag = "Shares",
+    operation_id = "createShare",
+    request_body = ShareRequest,
+    responses(
+        (status = 200, description = "It was kept already.", body = ShareCreated,
+            headers(("Location" = String, description = "Where the document is."))),
+        (status = 201, description = "It is kept.", body = ShareCreated,
+            headers(("Location" = String, description = "Where the document is.")),
+            links(
+                ("show" = (operation_id = "showShare", parameters(("id" = "$response.body#/id")))),
+                ("delete" = (operation_id = "deleteShare", parameters(("id" = "$response.body#/id")))),
+            )),
+        (status = 404, description = "This service makes no permalinks."),
+        ReadsJson,
+    )
+)]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -93,7 +115,22 @@ pub(super) async fn create(
     Ok((status, location, axum::Json(created)).into_response())
 }
 
-/// Shows a document, which then is kept anew.
+/// Show a program that is kept under a link.
+///
+/// Whoever knows the link may. It is kept anew from then.
+#[utoipa::path(
+    get,
+    path = "/v1/shares/{id}",
+    tag = "Shares",
+    operation_id = "showShare",
+    params(("id" = String, Path, description = "The document's id.", pattern = "^[0-9A-Za-z]{20}$")),
+    responses(
+        (status = 200, description = "The document, without `expires_in_s`, and without what was null.",
+            body = serde_json::Value),
+        (status = 404, description = "There is no such document, or no longer."),
+        (status = 503, description = "The store does not answer."),
+    )
+)]
 pub(super) async fn show(State(app): State<Arc<App>>, id: Id) -> Result<Response, Error> {
     let id = known(id)?;
     let now = OffsetDateTime::now_utc();
@@ -109,7 +146,23 @@ pub(super) async fn show(State(app): State<Arc<App>>, id: Id) -> Result<Response
     Ok(([(CONTENT_TYPE, "application/json")], found.document).into_response())
 }
 
-/// Deletes a document.
+/// Delete a program that is kept under a link.
+#[utoipa::path(
+    delete,
+    path = "/v1/shares/{id}",
+    tag = "Shares",
+    operation_id = "deleteShare",
+    params(
+        ("id" = String, Path, description = "The document's id.", pattern = "^[0-9A-Za-z]{20}$"),
+        ("Brig-Delete-Token" = Option<String>, Header,
+            description = "The `delete_token` that the document came with; needed where there is no key."),
+    ),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 400, description = "There is neither a key nor a `Brig-Delete-Token`."),
+        (status = 404, description = "There is no such document, or no longer, or it is not the caller's to delete."),
+    )
+)]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -9,17 +9,22 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::app::App;
 use super::body;
 use super::error::Error;
+use super::openapi::ReadsJson;
 use super::runs::RETRY_AFTER_DRAIN;
 use crate::api::parse::{Parsed, parse};
-use crate::api::{BatchRequest, FieldError, Problem, SubmissionRequest, SubmissionState};
+use crate::api::{
+    Accepted, BatchItem, BatchRequest, BatchResponse, FieldError, SUMMARY_LACKS, Submission,
+    SubmissionList, SubmissionRequest, SubmissionState,
+};
 use crate::auth::Caller;
 use crate::blob::PinError;
 use crate::judge::task::Data;
@@ -37,64 +42,87 @@ const PAGE: std::ops::RangeInclusive<u32> = 1..=100;
 const USUAL_PAGE: u32 = 20;
 
 /// What can be said in the query of `POST`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Waiting {
-    /// Whether to answer with the result.
+    /// Whether to wait for the result, a minute at most, and answer with it.
     #[serde(default)]
     wait: bool,
 }
 
 /// What can be said in the query of `GET`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Listing {
+    /// Only those in this state; all without it.
     state: Option<Listed>,
+    /// Where the page begins: the `next` of the page before.
     cursor: Option<String>,
+    /// How many there are on a page, 20 without it.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
 }
 
-/// Where the submissions of a list stand.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Where submissions stand: `queued`, they have no result yet, whether they wait or are being judged; `finished`;
+/// `cancelled`.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Listed {
-    /// They have no result.
     Queued,
     Finished,
     Cancelled,
 }
 
-/// A submission that was just accepted.
-#[derive(Serialize)]
-struct Accepted {
-    id: Uuid,
-    state: SubmissionState,
-}
-
-/// A submission of a batch.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Item {
-    Accepted {
-        status: u16,
-        id: Uuid,
-        state: SubmissionState,
-    },
-    Refused {
-        status: u16,
-        error: Problem,
-    },
-}
-
 pub(super) type Id = Result<Path<Uuid>, PathRejection>;
 
-/// Takes a submission.
+/// Judge a program against tests.
+///
+/// Compiles it once and runs every test in a sandbox of its own. The submission is stored before this answers, and is
+/// judged whatever happens to the service then. With `wait`, or with `Prefer: wait=SECONDS`, the answer is the result, if
+/// there is one in time.
+#[utoipa::path(
+    post,
+    path = "/v1/submissions",
+    tag = "Submissions",
+    operation_id = "createSubmission",
+    params(
+        Waiting,
+        ("Prefer" = Option<String>, Header,
+            description = "`wait=SECONDS`, at most 60: how long to wait for the result (RFC 7240).", example = "wait=30"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$",
+            description = "The same key and body is the same submission, for as long as that is kept; the same key with \
+            another body is refused. Keys are each API key's own."),
+    ),
+    request_body = SubmissionRequest,
+    responses(
+        (status = 200, description = "The submission with its result, which there was in time.", body = Submission,
+            headers(("Location" = String, description = "Where the submission is.")),
+            links(
+                ("show" = (operation_id = "showSubmission", parameters(("id" = "$response.body#/id")))),
+                ("events" = (operation_id = "followSubmission", parameters(("id" = "$response.body#/id")))),
+            )),
+        (status = 202, description = "The submission is stored and will be judged.", body = Accepted,
+            headers(("Location" = String, description = "Where the submission is.")),
+            links(
+                ("show" = (operation_id = "showSubmission", parameters(("id" = "$response.body#/id")))),
+                ("events" = (operation_id = "followSubmission", parameters(("id" = "$response.body#/id")))),
+                ("cancel" = (operation_id = "cancelSubmission", parameters(("id" = "$response.body#/id")))),
+            )),
+        (status = 409, description = "The `Idempotency-Key` came before with another body."),
+        ReadsJson,
+    )
+)]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     query: Result<Query<Waiting>, QueryRejection>,
     request: Request,
 ) -> Result<Response, Error> {
-    let Query(query) =
-        query.map_err(|_| Error::bad_request("the query's `wait` must be `true` or `false`"))?;
+    let Query(query) = query.map_err(|_| {
+        Error::bad_request("the query can have `wait`, which must be `true` or `false`")
+    })?;
     let wait = wait(&query, request.headers());
     let key = idempotency_key(request.headers())?;
     let body::Json { parsed, share, raw } = receive::<SubmissionRequest>(&app, request).await?;
@@ -126,7 +154,25 @@ pub(super) async fn create(
     Ok((StatusCode::ACCEPTED, location, accepted).into_response())
 }
 
-/// Takes several submissions, each for itself.
+/// Judge several programs, each for itself.
+///
+/// Each is answered as it would be alone; those accepted are stored together. With an `Idempotency-Key`, an item's key is
+/// this and its place in the list.
+#[utoipa::path(
+    post,
+    path = "/v1/submissions/batch",
+    tag = "Submissions",
+    operation_id = "createSubmissions",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$",
+            description = "As for a single submission, for each item with its place."),
+    ),
+    request_body = BatchRequest,
+    responses(
+        (status = 200, description = "What became of each.", body = BatchResponse),
+        ReadsJson,
+    )
+)]
 pub(super) async fn batch(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -152,7 +198,7 @@ pub(super) async fn batch(
         )]));
     }
     caller.charge(u32::try_from(count - 1).unwrap_or(u32::MAX));
-    let mut items: Vec<Option<Item>> = Vec::with_capacity(count);
+    let mut items: Vec<Option<BatchItem>> = Vec::with_capacity(count);
     let mut tasks = Vec::with_capacity(count);
     for (index, text) in batch.submissions.into_iter().enumerate() {
         let key = key.as_ref().map(|key| format!("{key}/{index}"));
@@ -173,7 +219,7 @@ pub(super) async fn batch(
     drop(share);
     let items = items.into_iter().map(|item| {
         item.unwrap_or_else(|| match taken.next() {
-            Some(Taken::Accepted(id)) => Item::Accepted {
+            Some(Taken::Accepted(id)) => BatchItem::Accepted {
                 status: StatusCode::ACCEPTED.as_u16(),
                 id,
                 state: SubmissionState::Queued,
@@ -181,11 +227,22 @@ pub(super) async fn batch(
             _ => refused(reused_key()),
         })
     });
-    let answer = BTreeMap::from([("submissions", items.collect::<Vec<_>>())]);
-    Ok(axum::Json(answer).into_response())
+    let submissions = items.collect();
+    Ok(axum::Json(BatchResponse { submissions }).into_response())
 }
 
-/// Shows a submission as it stands.
+/// Show a submission as it stands.
+#[utoipa::path(
+    get,
+    path = "/v1/submissions/{id}",
+    tag = "Submissions",
+    operation_id = "showSubmission",
+    params(("id" = Uuid, Path, description = "The submission's id.")),
+    responses(
+        (status = 200, description = "The submission.", body = Submission),
+        (status = 404, description = "There is no such submission, or it is not this key's."),
+    )
+)]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -197,7 +254,21 @@ pub(super) async fn show(
     Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
 }
 
-/// Cancels a submission; what runs of it is dead when this answers.
+/// Cancel a submission.
+///
+/// What ran of it is dead when this answers.
+#[utoipa::path(
+    delete,
+    path = "/v1/submissions/{id}",
+    tag = "Submissions",
+    operation_id = "cancelSubmission",
+    params(("id" = Uuid, Path, description = "The submission's id.")),
+    responses(
+        (status = 200, description = "The submission, cancelled.", body = Submission),
+        (status = 404, description = "There is no such submission, or it is not this key's."),
+        (status = 409, description = "The submission has its result already."),
+    )
+)]
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -213,7 +284,20 @@ pub(super) async fn cancel(
     }
 }
 
-/// Lists submissions, newest first, without their tests.
+/// List submissions, newest first, without their tests.
+///
+/// Those of the key that asks; of all keys if it has the scope `admin`.
+#[utoipa::path(
+    get,
+    path = "/v1/submissions",
+    tag = "Submissions",
+    operation_id = "listSubmissions",
+    params(Listing),
+    responses(
+        (status = 200, description = "A page of the list.", body = SubmissionList),
+        (status = 400, description = "The query is malformed, or the cursor is not one of this list."),
+    )
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -221,7 +305,7 @@ pub(super) async fn list(
 ) -> Result<Response, Error> {
     let Query(query) = query.map_err(|_| {
         Error::bad_request(
-            "the query's `state` must be `queued` (no result yet), `finished` or `cancelled`, and `limit` a number",
+            "the query can have `state`, which must be `queued` (no result yet), `finished` or `cancelled`, `cursor`, and `limit`, a number",
         )
     })?;
     let limit = query.limit.unwrap_or(USUAL_PAGE);
@@ -250,14 +334,7 @@ pub(super) async fn list(
         submissions.push(summary(&shown.unwrap_or(item.document)));
     }
     let next = page.next;
-    Ok(axum::Json(List { submissions, next }).into_response())
-}
-
-/// A page of a list.
-#[derive(Serialize)]
-struct List {
-    submissions: Vec<Fields>,
-    next: Option<String>,
+    Ok(axum::Json(SubmissionList { submissions, next }).into_response())
 }
 
 type Fields = BTreeMap<String, Box<RawValue>>;
@@ -265,7 +342,7 @@ type Fields = BTreeMap<String, Box<RawValue>>;
 /// A submission without what is long.
 fn summary(document: &[u8]) -> Fields {
     let mut fields: Fields = serde_json::from_slice(document).unwrap_or_default();
-    fields.retain(|name, _| !matches!(name.as_str(), "tests" | "compile"));
+    fields.retain(|name, _| !SUMMARY_LACKS.contains(&name.as_str()));
     fields
 }
 
@@ -381,9 +458,9 @@ fn is_over(document: &[u8]) -> bool {
     })
 }
 
-fn refused(error: Error) -> Item {
+fn refused(error: Error) -> BatchItem {
     let error = error.problem();
-    Item::Refused {
+    BatchItem::Refused {
         status: error.status,
         error,
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use brig_sandbox::archive;
 use brig_sandbox::protocol::Job;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::board::Outcome;
@@ -16,7 +15,7 @@ use super::interactive::{
 };
 use super::task::Test;
 use super::testing::{Bench, Tested, make_room, of_judged, of_run};
-use crate::api::{CheckerProtocol, Encoding, Verdict};
+use crate::api::{self, CheckerProtocol, TranscriptLine, Verdict};
 use crate::language::{StageKind, StagePlan};
 use crate::pool::{ExecuteError, Inputs, Lease};
 use crate::run::{Program, StageResult, encode, settle, stage_job};
@@ -203,24 +202,9 @@ impl Tested {
     }
 }
 
-/// A transcript as it is shown.
-#[derive(Serialize)]
-struct Shown {
-    head: Vec<Line>,
-    omitted_bytes: u64,
-    tail: Vec<Line>,
-}
-
-#[derive(Serialize)]
-struct Line {
-    by: &'static str,
-    text: String,
-    encoding: Encoding,
-}
-
 fn shown(transcript: &Transcript) -> Option<Box<RawValue>> {
     let lines = |said: &[Said]| said.iter().map(line).collect();
-    let shown = Shown {
+    let shown = api::Transcript {
         head: lines(&transcript.head),
         omitted_bytes: transcript.omitted_bytes,
         tail: lines(&transcript.tail),
@@ -228,9 +212,9 @@ fn shown(transcript: &Transcript) -> Option<Box<RawValue>> {
     serde_json::value::to_raw_value(&shown).ok()
 }
 
-fn line(said: &Said) -> Line {
+fn line(said: &Said) -> TranscriptLine {
     let (text, encoding) = encode(said.bytes.clone(), true, None);
-    Line {
+    TranscriptLine {
         by: said.by.as_str(),
         text,
         encoding,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use super::config::WebhooksConfig;
 use super::schedule::Schedule;
@@ -13,8 +14,9 @@ use crate::store::AttemptRecord;
 /// The receiver's word that it wants no more.
 const GONE: u16 = 410;
 
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Where a delivery stands: `pending`, it is to be tried, again or for the first time; `delivered`, the receiver has it;
+/// `given_up`, it is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// It is to be tried, again or for the first time.
@@ -25,23 +27,26 @@ pub enum DeliveryState {
     GivenUp,
 }
 
-/// A finished submission's delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Where a submission's result is sent, and, once there is one, how that went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeliveryReport {
     /// Where it goes.
     pub url: String,
-    /// Where it stands.
+    /// Where it stands; absent before the submission has its result.
+    #[schema(required = false)]
     pub state: DeliveryState,
-    /// Every attempt, oldest first.
+    /// Every attempt, oldest first; absent before the submission has its result.
+    #[schema(required = false)]
     pub attempts: Vec<AttemptReport>,
 }
 
 /// One attempt to deliver.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AttemptReport {
-    /// When it began (RFC 3339, UTC).
+    /// When it began.
+    #[schema(format = "date-time")]
     pub at: String,
-    /// How long it took.
+    /// How long it took, in milliseconds.
     pub duration_ms: u64,
     /// The answer's HTTP status, if there was an answer.
     pub status: Option<u16>,

@@ -19,5 +19,5 @@ mod seats;
 mod session;
 mod wire;
 
-pub(super) use open::open;
+pub(super) use open::{__path_open, open};
 pub(super) use seats::Seats;

@@ -18,7 +18,46 @@ use crate::http::app::App;
 use crate::http::error::Error;
 use crate::http::runs::{Parameters, RETRY_AFTER_DRAIN};
 
-/// Opens a socket.
+/// Run a program live, over a WebSocket.
+///
+/// Messages are JSON objects in text frames, told apart by `type`. The client sends:
+///
+/// - `{"type": "start", "run": RUN}`, first and once. RUN is as `POST /v1/runs` takes it, and can have
+///   `"pty": {"rows": 24, "cols": 80}`: then the program has a terminal. What `stdin` it has is sent first, and the stream
+///   stays open;
+/// - `{"type": "stdin", "data": "...", "encoding": "utf-8"}`, `{"type": "eof"}`;
+/// - `{"type": "resize", "rows": 30, "cols": 100}`, `{"type": "signal", "signal": "SIGINT"}`, `{"type": "cancel"}`.
+///
+/// The service answers with messages as the schema `LiveMessage` has them: `queued`; `compiling` and `compiled`, if the
+/// language is compiled; `started`; any number of `stdout`, `stderr` and `usage`; `finished`, after which it closes with
+/// 1000. Or `error`, after which it closes with 1008 (the client's fault), 1013 (try again later) or 1011 (the service's
+/// fault). Programs of pages present their key as a subprotocol: they offer `brig.v1` and `brig.bearer.<key>`; `brig.v1`
+/// is selected.
+#[utoipa::path(
+    get,
+    path = "/v1/runs/ws",
+    tag = "Runs",
+    operation_id = "runLive",
+    params(
+        Parameters,
+        ("Connection" = String, Header, description = "`Upgrade`.", example = "Upgrade"),
+        ("Upgrade" = String, Header, description = "`websocket`.", example = "websocket"),
+        ("Sec-WebSocket-Version" = String, Header, description = "`13`.", example = "13"),
+        ("Sec-WebSocket-Key" = String, Header, description = "16 random bytes in base64.",
+            example = "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Protocol" = Option<String>, Header, description = "Subprotocols that the client offers.",
+            example = "brig.v1"),
+    ),
+    responses(
+        (status = 101, description = "The WebSocket is open.", headers(
+            ("Sec-WebSocket-Accept" = String, description = "As RFC 6455 derives it from the key."),
+            ("Sec-WebSocket-Protocol" = String, description = "`brig.v1`, if it was offered."),
+        )),
+        (status = 400, description = "The query is malformed, or there is not one `Sec-WebSocket-Key`."),
+        (status = 426, description = "The request does not open a WebSocket, of version 13.",
+            headers(("Upgrade" = String, description = "`websocket`."))),
+    )
+)]
 pub(in crate::http) async fn open(
     State(app): State<Arc<App>>,
     caller: Caller,
