@@ -74,6 +74,14 @@ attack: build-deps web ## Run the attacks on the sandbox, here
 hygiene: test-deps web ## Run the test that 2,000 mixed runs leave nothing behind, here
 	@cargo nextest run --locked -p brig -E 'test(hygiene)'
 
+.PHONY: crash-test
+crash-test: test-deps ## Kill server, workers or all of it 200 times under load, and count what is lost
+	@BRIG_CRASH_KILLS=$${BRIG_CRASH_KILLS:-200} cargo nextest run --locked -p brig --no-capture -E 'test(crash::)'
+
+.PHONY: measure
+measure: build-deps ## Measure what judging costs: overhead, acceptance, fairness, memory; minutes
+	@cargo bench --locked -p brig --bench judging
+
 .PHONY: vm-test
 vm-test: test-deps vm-deps web ## Run engine, attack and service tests under cgroup v2, in a virtual machine
 	@.ci/tools/vm-test

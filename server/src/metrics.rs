@@ -453,6 +453,29 @@ mod tests {
         }
     }
 
+    /// What of `text` looks like the name of one of Brig's metrics.
+    fn named(text: &str) -> impl Iterator<Item = &str> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.filter(|word| word.starts_with("brig_") || word.starts_with("process_"))
+    }
+
+    #[test]
+    fn alerts_and_dashboard_know_the_metrics() {
+        let metrics = Metrics::new(&[]);
+        let there: Vec<_> = metrics.described().map(|(name, _)| name).collect();
+        let alerts = include_str!("../../docker/alerts.yml");
+        let dashboard = include_str!("../../docker/grafana/dashboards/brig.json");
+        for name in named(alerts).chain(named(dashboard)) {
+            let of_histogram = ["_bucket", "_sum", "_count"];
+            let mut of_histogram = of_histogram.iter().filter_map(|end| name.strip_suffix(end));
+            assert!(
+                there.contains(&name) || of_histogram.any(|name| there.contains(&name)),
+                "there is no {name}"
+            );
+        }
+        assert!(named(dashboard).count() > 20);
+    }
+
     #[test]
     fn programs_cannot_make_up_labels() {
         assert_eq!(syscall_label("i386:ptrace"), "i386:ptrace");

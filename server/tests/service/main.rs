@@ -2,6 +2,7 @@
 
 mod blobs;
 mod client;
+mod crash;
 mod fail_closed;
 mod harness;
 mod hygiene;
