@@ -18,22 +18,16 @@ pub(crate) fn measure() {
     let service = Service::start();
     let (own, other) = (service.key(), service.key());
     let run = request(&program, &["spin", "1000"]);
-    // The content is uploaded with each: what is measured is the queue.
     let mut rejudged = request(&program, &["spin", "20000"]);
     rejudged["priority"] = json!("bulk");
     rejudged["tests"] = json!([{"stdin": "", "expected_output": "ok\n"}]);
     runs(&service, &own, &run, 20);
     let mut idle = runs(&service, &own, &run, RUNS);
     show("alone", &mut idle);
-    // Small bodies: a program that every worker has, and a batch below the limit of a request.
-    let per_batch = BATCH.min(15_000_000 / rejudged.to_string().len());
-    let mut accepted = 0;
-    while accepted < REJUDGED {
-        let count = per_batch.min(REJUDGED - accepted);
-        let batch = json!({"submissions": vec![&rejudged; count]});
+    let batch = json!({"submissions": vec![&rejudged; BATCH]});
+    for _ in 0..REJUDGED / BATCH {
         let (status, answer) = service.post("/v1/submissions/batch", Some(&other), &batch);
         assert_eq!(status, 200, "{answer}");
-        accepted += count;
     }
     let left =
         || service.metric("brig_submissions_waiting") + service.metric("brig_submissions_active");
@@ -42,7 +36,7 @@ pub(crate) fn measure() {
     show("beside the rejudge", &mut beside);
     let longest = longest_test(&service, &other);
     println!(
-        "{WORKERS} workers; rejudge of {accepted}: {before:.0} without a result before, {:.0} after; \
+        "{WORKERS} workers; rejudge of {REJUDGED}: {before:.0} without a result before, {:.0} after; \
          its tests hold a worker for {longest:.1} ms",
         left()
     );
