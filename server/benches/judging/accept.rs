@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::percentile;
-use super::service::{Service, agent, post, program, request};
+use super::service::{Service, agent, post, program, request, wait_for};
 
 const SECONDS: u64 = 8;
 
@@ -19,7 +19,7 @@ pub(crate) fn measure() {
     for _ in 0..4 {
         assert_eq!(service.post("/v1/submissions", None, &sleeper).0, 202);
     }
-    service.wait_for("the workers are busy", || {
+    wait_for("the workers are busy", || {
         service.metric("brig_running") > 1.5
     });
     let small = json!({

@@ -44,10 +44,10 @@ pub(crate) fn passes(
         }
         pool
     });
-    let argv = std::iter::once("./main").chain(args.iter().copied());
+    let command = std::iter::once("./main").chain(args.iter().copied());
     let job = Job {
         policy: "default".to_owned(),
-        argv: argv.map(str::to_owned).collect(),
+        argv: command.map(str::to_owned).collect(),
         ..Job::default()
     };
     let archive = Arc::new(archive::pack([("main", program, true)]).unwrap());

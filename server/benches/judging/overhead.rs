@@ -33,7 +33,7 @@ pub(crate) fn measure() {
     let mut judged = Vec::new();
     let workers = WORKERS.parse().unwrap();
     let alone = engine::passes(&program, SPIN, (workers, TESTS, PASSES), || {
-        judged.push(judge())
+        judged.push(judge());
     });
     let mut alone: Vec<f64> = alone.iter().map(|t| t.as_secs_f64() * 1e3).collect();
     for (name, times) in [

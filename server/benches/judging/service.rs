@@ -46,19 +46,11 @@ impl Service {
             url: format!("http://{}", address.expect("the service starts")),
             agent: agent(),
         };
-        service.wait_for("the service is ready", || {
+        wait_for("the service is ready", || {
             let ready = service.agent.get(format!("{}/readyz", service.url)).call();
             ready.is_ok_and(|answer| answer.status() == 200)
         });
         service
-    }
-
-    pub(crate) fn wait_for(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !condition() {
-            assert!(Instant::now() < end, "not in time: {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     pub(crate) fn post(&self, path: &str, key: Option<&str>, body: &Value) -> (u16, Value) {
@@ -119,6 +111,14 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
