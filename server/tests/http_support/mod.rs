@@ -162,15 +162,21 @@ impl FakeWorker {
         self.channel
             .send(&FromWorker::Ready { warm: 1 }, &fds)
             .ok()?;
-        match self.channel.recv().ok()?? {
-            (ToWorker::Execute(job), fds) => Some(FakeJob {
-                job: *job,
-                fds,
-                stdin,
-                stdout,
-                stderr,
-            }),
-            (other, _) => panic!("{other:?} instead of Execute"),
+        loop {
+            match self.channel.recv().ok()?? {
+                (ToWorker::Execute(job), fds) => {
+                    return Some(FakeJob {
+                        job: *job,
+                        fds,
+                        stdin,
+                        stdout,
+                        stderr,
+                    });
+                }
+                // Said before the end of the last job was heard of.
+                (ToWorker::Sample { .. } | ToWorker::Signal { .. }, _) => {}
+                (other, _) => panic!("{other:?} instead of Execute"),
+            }
         }
     }
 
