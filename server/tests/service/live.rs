@@ -71,7 +71,7 @@ while True:
         print('typed', input('> '))
     except EOFError:
         print('end')
-        signal.pause()
+        input()
         break
 ";
 
@@ -96,7 +96,7 @@ fn a_terminal_with_its_size_ctrl_c_and_ctrl_d() {
     socket.until("terminated\r\n");
     socket.eof();
     socket.until("end\r\n");
-    socket.say(&json!({"type": "signal", "signal": "SIGTERM"}));
+    socket.stdin("\r");
     let (_, _, result) = socket.rest();
     assert_eq!(result["status"], "ok", "{result}");
 }
