@@ -160,7 +160,13 @@ impl FakeWorker {
         }
         let fds = [to_stdin.as_fd(), stdout_read.as_fd(), stderr_read.as_fd()];
         self.channel
-            .send(&FromWorker::Ready { warm: 1 }, &fds)
+            .send(
+                &FromWorker::Ready {
+                    warm: 1,
+                    prestarted: 0,
+                },
+                &fds,
+            )
             .ok()?;
         loop {
             match self.channel.recv().ok()?? {
@@ -219,6 +225,7 @@ pub(crate) fn report(outcome: Outcome) -> StageReport {
         },
         setup_us: 100,
         warm: true,
+        prestarted: false,
         collect_error: None,
     }
 }
