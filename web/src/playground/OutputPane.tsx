@@ -38,6 +38,7 @@ export function OutputPane() {
 }
 
 function Text({ output }: { output: OutputLog }) {
+  void logVersion.value; // the log is the same object, with more in it
   const row = (at: number): ComponentChildren => <Row line={output.line(at)} />;
   const plain = output.lineCount <= PLAIN_LINES && output.bytes <= PLAIN_BYTES;
   const box = useRef<HTMLPreElement>(null);
@@ -95,6 +96,7 @@ function PlaceLink({ place, text }: { place: Place; text: string }) {
 }
 
 function BinaryStream({ output, name }: { output: OutputLog; name: StreamName }) {
+  void logVersion.value;
   return (
     <section class="output-part" aria-label={name}>
       <h3 class="label">
@@ -106,6 +108,7 @@ function BinaryStream({ output, name }: { output: OutputLog; name: StreamName })
 }
 
 function Downloads({ output }: { output: OutputLog }) {
+  void logVersion.value;
   if (output.bytes === 0 || busy()) return null;
   const stage = result.value?.run;
   return (
