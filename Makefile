@@ -18,6 +18,7 @@ ARGS ?=
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libseccomp-dev ca-certificates
 RUN_PACKAGES := curl
 TEST_PACKAGES := gcc libc6-dev python3 curl procps
+API_TEST_PACKAGES := python3 python3-venv curl
 E2E_PACKAGES := chromium fonts-liberation fonts-dejavu-core
 VM_PACKAGES := qemu-system-x86 linux-image-amd64 busybox-static python3 python3-venv kmod zstd curl
 # What `make bench` measures beside Brig; systemd-run is there where systemd is.
@@ -67,6 +68,11 @@ web-test: web-deps ## Check the playground's types and run its unit tests
 .PHONY: e2e
 e2e: test-deps e2e-deps build ## Drive the playground in a browser, against a service with real sandboxes
 	@cd web && npm run --silent e2e
+
+.PHONY: api-test
+api-test: deps api-test-deps web ## Test a live service against its own description, with schemathesis
+	@cargo build -p brig --bin brig --locked
+	@.ci/tools/api-test $(CARGO_TARGET_DIR)/debug/brig
 
 .PHONY: attack
 attack: build-deps web ## Run the attacks on the sandbox, here
@@ -142,6 +148,11 @@ languages: ## Install the tools of every language that Debian has
 test-deps: deps languages
 	@.ci/tools/install-packages $(TEST_PACKAGES)
 	@.ci/tools/cargo-tool cargo-nextest
+
+.PHONY: api-test-deps
+api-test-deps:
+	@.ci/tools/install-packages $(API_TEST_PACKAGES)
+	@.ci/tools/api-test-environment
 
 .PHONY: lint-deps
 lint-deps: build-deps

@@ -27,7 +27,7 @@ const MAX_STEPS: usize = 40;
 const BACK_OFF: f64 = 0.93;
 /// How much longer that is.
 const CONFIRM_TIMES: u32 = 3;
-/// A service that answers less than this share of what was sent while it was sent falls behind.
+/// A service that answers this share of what was sent while it was sent keeps up with it.
 const FEWEST_ANSWERED: f64 = 0.95;
 
 /// Flags of `capacity`.
@@ -199,9 +199,9 @@ fn judged(args: &CapacityArgs, rate: f64, confirming: bool, measured: &Measured)
     );
     let answered = all.in_window / measured.elapsed.as_secs_f64().max(1e-9);
     let in_time = us.iter().zip(&args.goals).all(|(us, goal)| *us <= goal.us);
-    // With few operations the last one may well be unanswered at the end.
-    let keeps_up =
-        answered >= sent * FEWEST_ANSWERED || (sent - answered) * args.step.as_secs_f64() < 3.0;
+    let seconds = measured.elapsed.as_secs_f64();
+    let longest_us = args.goals.iter().map(|g| g.us).fold(0.0, f64::max);
+    let keeps_up = (sent - answered) * seconds <= allowed_unanswered(sent, seconds, longest_us);
     Step {
         rate,
         answered,
@@ -210,6 +210,15 @@ fn judged(args: &CapacityArgs, rate: f64, confirming: bool, measured: &Measured)
         met: all.ok > 0 && in_time && keeps_up && errors <= args.max_errors,
         confirming,
     }
+}
+
+/// How many operations may be without an answer when the last one was sent: as many as come in during the
+/// longest time that a goal allows, for a service that meets it has no more in progress (Little's law).
+fn allowed_unanswered(sent: f64, seconds: f64, longest_us: f64) -> f64 {
+    let in_progress = sent * (longest_us / 1e6).min(seconds / 2.0);
+    in_progress
+        .max(sent * seconds * (1.0 - FEWEST_ANSWERED))
+        .max(3.0)
 }
 
 fn line(args: &CapacityArgs, step: &Step) -> String {
@@ -372,6 +381,17 @@ mod tests {
             })
         };
         assert_eq!(search(10.0, always, &|| false).unwrap().0, Some(MAX_RATE));
+    }
+
+    #[test]
+    fn what_is_in_progress_at_the_end_is_not_falling_behind() {
+        let near = |left: f64, right: f64| (left - right).abs() < 1e-6;
+        // 40 a second for 1 s with 500 ms allowed: 20 may be in progress.
+        assert!(near(allowed_unanswered(40.0, 1.0, 500_000.0), 20.0));
+        // A goal beyond the measurement's length does not excuse everything.
+        assert!(near(allowed_unanswered(40.0, 1.0, 60e6), 20.0));
+        assert!(near(allowed_unanswered(1000.0, 10.0, 1000.0), 500.0));
+        assert!(near(allowed_unanswered(1.0, 5.0, 1000.0), 3.0));
     }
 
     #[test]

@@ -34,7 +34,12 @@ pub struct Client {
     channel: Channel,
     /// The server's ends of the next job's pipes: stdin, stdout, stderr.
     ready: Option<[OwnedFd; 3]>,
+    /// Interpreters held, once the worker has said so.
+    prestarted: Option<u32>,
 }
+
+/// How long a worker may take to become ready.
+const READY_BOUND: Duration = Duration::from_mins(1);
 
 /// What to do while waiting.
 pub struct Watch<'a> {
@@ -54,6 +59,7 @@ impl Client {
         Self {
             channel,
             ready: None,
+            prestarted: None,
         }
     }
 
@@ -61,16 +67,18 @@ impl Client {
     pub fn wait_ready(&mut self, bound: Duration) -> Result<(), SandboxFault> {
         let end = Instant::now() + bound;
         while self.ready.is_none() {
-            let left = end.saturating_duration_since(Instant::now());
-            let mut fds = [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            if poll(&mut fds, timeout).step("wait for the worker")? == 0 {
-                return Err(fault(
-                    "wait for the worker",
-                    format!("not ready after {bound:?}"),
-                ));
-            }
+            self.wait_for_message(end, "wait for the worker")?;
             self.receive()?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_message(&self, end: Instant, step: &str) -> Result<(), SandboxFault> {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        if poll(&mut fds, timeout).step(step)? == 0 {
+            return Err(fault(step, "the worker says nothing".to_owned()));
         }
         Ok(())
     }
@@ -90,6 +98,22 @@ impl Client {
             fds,
             watch,
         )
+    }
+
+    /// Has the interpreter of jobs like `job`, with such a stdin, started and held. Whether one is.
+    pub fn prestart(&mut self, job: &Job, stdin: BorrowedFd<'_>) -> Result<bool, SandboxFault> {
+        const STEP: &str = "start the interpreter";
+        self.wait_ready(READY_BOUND)?;
+        self.channel
+            .send(&ToWorker::Prestart(Box::new(job.clone())), &[stdin])
+            .step(STEP)?;
+        let end = Instant::now() + READY_BOUND;
+        self.prestarted = None;
+        while self.prestarted.is_none() {
+            self.wait_for_message(end, STEP)?;
+            self.receive()?;
+        }
+        Ok(self.prestarted > Some(0))
     }
 
     /// Runs `probe` under `job`'s limits and policy, without the layers `off`.
@@ -127,7 +151,7 @@ impl Client {
         fds: &[BorrowedFd<'_>],
         watch: Watch<'_>,
     ) -> Result<Execution, SandboxFault> {
-        self.wait_ready(Duration::from_mins(1))?;
+        self.wait_ready(READY_BOUND)?;
         let [stdin, stdout, stderr] = self
             .ready
             .take()
@@ -176,10 +200,13 @@ impl Client {
                 "greet the worker",
                 format!("it speaks version {version}"),
             )),
-            FromWorker::Hello { .. }
-            | FromWorker::Warm { .. }
-            | FromWorker::Started { .. }
-            | FromWorker::Sample { .. } => Ok(None),
+            FromWorker::Warm { prestarted, .. } => {
+                self.prestarted = Some(prestarted);
+                Ok(None)
+            }
+            FromWorker::Hello { .. } | FromWorker::Started { .. } | FromWorker::Sample { .. } => {
+                Ok(None)
+            }
             FromWorker::Terminal { .. } => Ok(fds.pop().map(News::Terminal)),
             FromWorker::Ready { .. } => {
                 self.ready = fds.try_into().ok();

@@ -9,6 +9,10 @@
 //!
 //! Init is not dumpable, so the program can neither trace it nor look into it; as PID 1 without
 //! signal handlers it cannot be killed from inside.
+//!
+//! A sandbox may be made for an interpreter that is started before its job is known: then init traces the
+//! program's process until the interpreter is held, and lets it go when the worker says so
+//! ([`crate::prestart`]).
 
 use std::fs;
 use std::io;
@@ -27,16 +31,19 @@ use nix::unistd::{Pid, sethostname};
 use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::collect;
-use crate::inside::{Ended, FromInit, FromProgram, Resources, ToInit};
+use crate::inside::{Ended, FromInit, FromProgram, Resources, ToInit, ToProgram};
 use crate::layers::Layers;
 use crate::limits::Limits;
 use crate::policy::ProcMount;
+use crate::prestart::Release;
+use crate::prestart::hold::{self, Held};
 use crate::program;
 use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::clone::{Forked, fork};
 use crate::sys::open::close_range;
 use crate::sys::process::{be_child, exit_now, kill_all_others, try_reap};
+use crate::sys::ptrace;
 use crate::sys::seccomp::next_stopped_call;
 use crate::sys::shared::Marks;
 use crate::wire::Channel;
@@ -65,6 +72,8 @@ pub struct Birth<'a> {
     pub jobs: &'a Channel,
     /// Written by the program's process.
     pub marks: &'a Marks,
+    /// The script at which to hold what the program's process executes, if it is to be held.
+    pub script: Option<&'a str>,
 }
 
 /// The id that the program sees as its own user and group.
@@ -84,7 +93,7 @@ pub fn run(birth: &Birth<'_>) -> ! {
     exit_now(0)
 }
 
-fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
+fn boot<'a>(birth: &Birth<'a>) -> Result<Init<'a>, SandboxFault> {
     prctl::set_pdeathsig(Signal::SIGKILL).step("set the parent death signal")?;
     prctl::set_name(c"brig-init").step("set the process name")?;
     map_ids(birth.context).step("map the user and group id")?;
@@ -117,6 +126,9 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
     programs.extend(own);
     keep_only(&programs).step("close inherited descriptors")?;
     let first = fork_program(birth, theirs, clock)?;
+    if birth.script.is_some() {
+        trace(first, &ours)?;
+    }
     // Init needs none for what it still does: the program has the same user id.
     if keeps_capabilities {
         capabilities::drop_bounding_set().step("empty init's capability bounding set")?;
@@ -128,7 +140,7 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
         .as_fd()
         .try_clone_to_owned()
         .step("keep the worker's channel")?;
-    Ok(Init {
+    let mut init = Init {
         worker: worker.into(),
         program: Some(ours),
         listener: None,
@@ -136,7 +148,13 @@ fn boot(birth: &Birth<'_>) -> Result<Init, SandboxFault> {
         first,
         ended: None,
         violation: None,
-    })
+        held: None,
+        marks: birth.marks,
+    };
+    if let Some(script) = birth.script {
+        init.hold(script)?;
+    }
+    Ok(init)
 }
 
 /// One id, that of the worker, is the only one there is (user_namespaces(7)).
@@ -237,6 +255,18 @@ fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, San
     }
 }
 
+/// Traces the program's process from before its lock-down on.
+fn trace(first: Pid, program: &Channel) -> Result<(), SandboxFault> {
+    const STEP: &str = "trace the program's process";
+    match program.recv::<FromProgram>().step(STEP)? {
+        Some((FromProgram::Failed(fault), _)) => return Err(fault),
+        Some((FromProgram::Traceable, _)) => {}
+        _ => return Err(io::Error::other("it has ended")).step(STEP),
+    }
+    ptrace::seize(first).step(STEP)?;
+    program.send(&ToProgram::Go, &[]).step(STEP)
+}
+
 /// Closes every descriptor from 3 on but these. Owners of others must never be used again.
 pub fn keep_only(fds: &[RawFd]) -> io::Result<()> {
     let mut keep: Vec<u32> = fds
@@ -255,7 +285,7 @@ pub fn keep_only(fds: &[RawFd]) -> io::Result<()> {
     close_range(first, u32::MAX)
 }
 
-struct Init {
+struct Init<'a> {
     worker: Channel,
     /// Until the program's process has said that it is about to execute, or is gone.
     program: Option<Channel>,
@@ -266,6 +296,9 @@ struct Init {
     /// How the first process ended, while others are still being reaped.
     ended: Option<Ended>,
     violation: Option<(u32, i32)>,
+    /// An interpreter that waits for its job.
+    held: Option<Held>,
+    marks: &'a Marks,
 }
 
 /// Whether anything is left to do.
@@ -274,7 +307,7 @@ enum Next {
     Exit,
 }
 
-impl Init {
+impl Init<'_> {
     fn serve(&mut self) -> io::Result<()> {
         while let Next::Continue = self.step()? {}
         Ok(())
@@ -357,6 +390,38 @@ impl Init {
                 self.worker.send(&FromInit::Collected { error }, &fds)?;
                 Ok(Next::Continue)
             }
+            Some((ToInit::Release(release), fds)) => self.release(&release, fds),
+        }
+    }
+
+    /// Waits until the interpreter is held.
+    fn hold(&mut self, script: &str) -> Result<(), SandboxFault> {
+        let Some(program) = self.program.take() else {
+            return Ok(());
+        };
+        let (held, listener) = hold::hold(self.first, &program, script)?;
+        // What was noted before its `execve`; the one that counts is yet to come.
+        self.marks.clear();
+        self.held = Some(held);
+        self.listener = Some(listener);
+        self.worker
+            .send(&FromInit::Held, &[])
+            .step("tell the worker that the interpreter is held")
+    }
+
+    fn release(&mut self, release: &Release, fds: Vec<OwnedFd>) -> io::Result<Next> {
+        let (Some(held), Some(listener)) = (self.held.take(), &self.listener) else {
+            return Ok(Next::Exit);
+        };
+        match held.release(self.first, listener.as_fd(), release, fds, self.marks) {
+            Ok(()) => {
+                self.worker.send(&FromInit::Released, &[])?;
+                Ok(Next::Continue)
+            }
+            Err(fault) => {
+                self.worker.send(&FromInit::Failed(fault), &[])?;
+                Ok(Next::Exit)
+            }
         }
     }
 
@@ -369,8 +434,9 @@ impl Init {
             Some((FromProgram::Failed(fault), _)) => {
                 self.worker.send(&FromInit::Failed(fault), &[])?;
             }
-            // It ended; how is told by its exit status.
-            None => {}
+            // The first is sent before all others, and taken there. Without any it ended; how is told by
+            // its exit status.
+            Some((FromProgram::Traceable, _)) | None => {}
         }
         Ok(())
     }

@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::prestart::Release;
 use crate::probe::Probe;
 use crate::protocol::{Collect, Job};
 use crate::report::SandboxFault;
@@ -25,6 +26,9 @@ pub enum ToInit {
     Signal(i32),
     /// Bring back files; only after `Ended`.
     Collect(Collect),
+    /// Let the interpreter go that is held; only after `Held`. Carries stdin, stdout, stderr and
+    /// the archives of files.
+    Release(Release),
 }
 
 /// From init to the worker.
@@ -32,6 +36,10 @@ pub enum ToInit {
 pub enum FromInit {
     /// The sandbox could not be prepared, or the program not be started; it is unusable.
     Failed(SandboxFault),
+    /// The interpreter is held at its script.
+    Held,
+    /// The interpreter is the program now.
+    Released,
     /// The first process ended and every other one is dead and reaped.
     Ended(Ended),
     /// Carries a sealed archive, unless there is an error.
@@ -105,9 +113,18 @@ pub enum FromProgramToWorker {
     Terminal,
 }
 
+/// From init to the program's process, if what that executes is to be held.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToProgram {
+    /// It is traced and may go on.
+    Go,
+}
+
 /// From the program's process to init.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromProgram {
+    /// Init may trace this process now; it waits for that. Only if what it executes is to be held.
+    Traceable,
     /// The filter is on; `execve` comes next. Carries the filter's listener if there is a filter.
     Locked,
     /// A step failed; the process is exiting.

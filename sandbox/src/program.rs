@@ -28,7 +28,7 @@ use crate::attach;
 use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::init::{Birth, keep_only, now_ns};
-use crate::inside::{FromProgram, FromProgramToWorker, ProgramJob, Resources};
+use crate::inside::{FromProgram, FromProgramToWorker, ProgramJob, Resources, ToProgram};
 use crate::layers::Layers;
 use crate::limits::Limits;
 use crate::policy::seccomp::{EXECUTABLE_FD, LISTENER_SOCKET_FD};
@@ -47,6 +47,8 @@ use crate::wire::Channel;
 use crate::worker::CompiledPolicy;
 
 /// Is the program's process. Runs in the child of init's fork.
+///
+/// If what it executes is to be held ([`crate::prestart`]), it first waits for init to trace it.
 pub fn run(birth: &Birth<'_>, init: &Channel, clock: u64) -> ! {
     let process = Process { birth, init, clock };
     let Err(fault) = process.prepare_and_run();
@@ -60,6 +62,12 @@ enum Never {}
 /// How far RLIMIT_CPU is beyond the limit that the worker enforces.
 const RLIMIT_CPU_SLACK_SECONDS: u64 = 2;
 
+/// RLIMIT_CPU of a program that may use `cpu_time_ms` besides what setting up took: the kernel counts
+/// both together, and on a slow host that is seconds.
+pub fn rlimit_cpu_seconds(cpu_time_ms: u64, setup_cpu_ns: u64) -> u64 {
+    (cpu_time_ms + setup_cpu_ns / 1_000_000).div_ceil(1000) + RLIMIT_CPU_SLACK_SECONDS
+}
+
 struct Process<'a> {
     birth: &'a Birth<'a>,
     init: &'a Channel,
@@ -70,6 +78,9 @@ struct Process<'a> {
 impl Process<'_> {
     fn prepare_and_run(&self) -> Result<Never, SandboxFault> {
         let off = self.birth.shape.off;
+        if self.birth.script.is_some() {
+            self.be_traced()?;
+        }
         let cpu_before_ns = self.enter_cgroup().step("enter the program's cgroup")?;
         let mut keep = vec![self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()];
         keep.extend(self.birth.context.fds().map(|fd| fd.as_raw_fd()));
@@ -88,7 +99,9 @@ impl Process<'_> {
         } = Descriptors::split(fds, &job)?;
         fit_work_dirs(&job.limits, off).step("resize /box and /tmp")?;
         for archive in archives {
-            unpack(archive).step("write the job's files to /box")?;
+            Reader::open(archive)
+                .and_then(|files| unpack(&files))
+                .step("write the job's files to /box")?;
         }
         for (file, path) in files.into_iter().zip(&job.files) {
             attach::copy_in(file, Path::new("/box"), path)
@@ -107,6 +120,15 @@ impl Process<'_> {
         let (argv, envp) = (strings(job.argv.clone())?, strings(job.env)?);
         let error = executable.run(&argv, &envp);
         give_up(job.argv.first().map_or("", String::as_str), &error)
+    }
+
+    /// Lets init trace this process. As non-dumpable as init it could not: the memory still belongs to the
+    /// worker's user namespace, in which init has no rights.
+    fn be_traced(&self) -> Result<(), SandboxFault> {
+        const STEP: &str = "let init trace the program's process";
+        prctl::set_dumpable(true).step(STEP)?;
+        self.init.send(&FromProgram::Traceable, &[]).step(STEP)?;
+        self.init.recv::<ToProgram>().step(STEP).map(|_| ())
     }
 
     /// Gives the worker the terminal's master and returns the program's standard streams.
@@ -343,8 +365,9 @@ fn fit_work_dirs(limits: &Limits, off: Layers) -> io::Result<()> {
     )?)
 }
 
-fn unpack(archive: OwnedFd) -> io::Result<()> {
-    Reader::open(archive)?.for_each(|entry, content| {
+/// Writes `files` below `/box`.
+pub fn unpack(files: &Reader) -> io::Result<()> {
+    files.for_each(|entry, content| {
         let path = Path::new("/box").join(&entry.path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -387,10 +410,7 @@ fn reset_signals() -> io::Result<()> {
 
 /// The limits that only setrlimit(2) has, and a second line behind the cgroup's CPU time.
 fn set_rlimits(limits: &Limits) -> io::Result<()> {
-    // RLIMIT_CPU counts from this process's fork on, so what setting up took is added: on a slow
-    // host that is seconds.
-    let cpu_ms = limits.cpu_time_ms + cpu_ns()? / 1_000_000;
-    let cpu_seconds = cpu_ms.div_ceil(1000) + RLIMIT_CPU_SLACK_SECONDS;
+    let cpu_seconds = rlimit_cpu_seconds(limits.cpu_time_ms, cpu_ns()?);
     let all = [
         // Not 0: where the host pipes core dumps to a handler, which runs as root outside, only 1
         // keeps it from being started (core(5); "special value" in fs/coredump.c). No ELF core

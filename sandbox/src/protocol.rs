@@ -19,7 +19,7 @@ use crate::probe::Probe;
 use crate::report::{Sample, SandboxFault, StageReport};
 
 /// Changes whenever a message changes its form.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The largest encoded message. The default `SO_SNDBUF` of a Unix socket is 212,992 bytes
 /// (`net.core.wmem_default`); larger things travel as descriptors.
@@ -46,11 +46,15 @@ pub enum FromWorker {
     Ready {
         /// Sandboxes prepared and waiting.
         warm: u32,
+        /// Interpreters among them that are already started.
+        prestarted: u32,
     },
     /// Has filled its pool while idle.
     Warm {
         /// Sandboxes prepared and waiting.
         warm: u32,
+        /// Interpreters among them that are already started.
+        prestarted: u32,
     },
     /// The program is about to be handed to its sandbox: from here on it may have run.
     Started {
@@ -111,6 +115,10 @@ pub enum ToWorker {
         /// Which.
         signal: UserSignal,
     },
+    /// Have an interpreter started and held for jobs like this one, instead of seeing by itself that
+    /// there is demand. Carries what stdin will be like. Answered by `Warm` once it is held or cannot
+    /// be. Only between jobs.
+    Prestart(Box<Job>),
     /// Say what the job uses now. Answered unless the job has not started or is over.
     Sample {
         /// The job's id.
@@ -188,7 +196,7 @@ pub struct WindowSize {
 }
 
 /// One stage to execute.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Chosen by the caller, unique among its jobs.
     pub id: u64,
@@ -214,6 +222,10 @@ pub struct Job {
     pub pty: Option<WindowSize>,
     /// What to bring back from `/box` afterwards.
     pub collect: Option<Collect>,
+    /// The file that the command's interpreter reads first of all that is in `/box`, if workers may
+    /// have such an interpreter started before its job is known ([`crate::prestart`]). Relative to
+    /// `/box`, or absolute.
+    pub script: Option<String>,
 }
 
 /// Which files to bring back once every process of the program is dead.

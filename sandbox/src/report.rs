@@ -120,6 +120,8 @@ pub struct StageReport {
     pub setup_us: u64,
     /// Whether a sandbox was waiting, or had to be made for this stage.
     pub warm: bool,
+    /// Whether its interpreter had been started before, too.
+    pub prestarted: bool,
     /// Why files that should have been collected were not, if so.
     pub collect_error: Option<String>,
 }

@@ -64,6 +64,8 @@ pub struct Launcher {
     pub warm: u32,
     /// The CPUs that workers are kept on, by turns; none: they run anywhere.
     pub cpus: Vec<u32>,
+    /// Interpreters that a worker keeps started ahead of their jobs ([`crate::prestart`]).
+    pub prestarted: u32,
 }
 
 /// A worker process, as its supervisor sees it.
@@ -102,6 +104,7 @@ impl Launcher {
             off: self.off,
             warm: self.warm,
             cpu,
+            prestarted: self.prestarted,
         };
         let settings = write_settings(&settings).step("write the worker's settings")?;
         let (channel, workers_end) = Channel::pair().step("make the worker's socket")?;

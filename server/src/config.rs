@@ -88,6 +88,9 @@ pub struct Config {
     /// Keeps each worker and its programs on one CPU, those of different physical cores first: times
     /// vary less, but a program with several threads has one CPU for all of them.
     pub pin_workers: bool,
+    /// Interpreters of languages that allow it (`run.prestart`) that each worker keeps started ahead of
+    /// the runs that will use them, each up to [`brig_sandbox::prestart::MAX_BYTES`]; 0 for none.
+    pub prestarted: u32,
     /// Started as root: the server's user id; worker `n` has this plus one plus `n`. Two services on
     /// one machine need ranges of their own.
     pub uid_base: u32,
@@ -195,6 +198,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: None,
             pin_workers: false,
+            prestarted: 2,
             uid_base: DEFAULT_UID_BASE,
             data: None,
             profiles: None,

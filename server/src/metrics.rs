@@ -14,6 +14,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use brig_sandbox::report::StageReport;
+
 use crate::api::RunStatus;
 use crate::blob::BlobMetrics;
 use crate::cache::CacheMetrics;
@@ -46,6 +48,8 @@ pub struct Metrics {
     queue_depth: IntGauge,
     running: IntGauge,
     warm: IntGauge,
+    prestarted: IntGauge,
+    starts: IntCounterVec,
     workers: IntGauge,
     ready: IntGauge,
     pub(crate) live_sockets: IntGauge,
@@ -204,6 +208,15 @@ impl Metrics {
             queue_depth: make.gauge("brig_queue_depth", "Runs waiting for a worker"),
             running: make.gauge("brig_running", "Stages running"),
             warm: make.gauge("brig_warm_sandboxes", "Sandboxes prepared and waiting"),
+            prestarted: make.gauge(
+                "brig_prestarted_interpreters",
+                "Interpreters started ahead of their jobs and waiting",
+            ),
+            starts: make.counters(
+                "brig_starts_total",
+                "Stages by what they found: an interpreter already started, a sandbox, or nothing",
+                &["found"],
+            ),
             workers: make.gauge("brig_workers", "Workers connected"),
             ready: make.gauge("brig_ready", "1 when /readyz is green"),
             live_sockets: make.gauge("brig_live_sockets", "Sockets of live runs that are open"),
@@ -277,6 +290,18 @@ impl Metrics {
         self.webhook_time.observe(time.as_secs_f64());
     }
 
+    /// A stage was executed.
+    pub(crate) fn started(&self, report: &StageReport) {
+        let found = match report {
+            StageReport {
+                prestarted: true, ..
+            } => "interpreter",
+            StageReport { warm: true, .. } => "sandbox",
+            _ => "nothing",
+        };
+        self.starts.with_label_values(&[found]).inc();
+    }
+
     /// Everything, in Prometheus' text format.
     pub fn render(&self, pool: Stats, ready: bool) -> String {
         let set =
@@ -284,6 +309,7 @@ impl Metrics {
         set(&self.queue_depth, pool.queued);
         set(&self.running, pool.running);
         set(&self.warm, pool.warm);
+        set(&self.prestarted, pool.prestarted);
         set(&self.workers, pool.workers);
         self.ready.set(i64::from(ready));
         let mut text = Vec::new();

@@ -29,6 +29,7 @@ use brig_sandbox::client::Client;
 use brig_sandbox::identity::{Identity, MAX_WORKERS};
 use brig_sandbox::init::keep_only;
 use brig_sandbox::layers::Layers;
+use brig_sandbox::prestart;
 use brig_sandbox::protocol::Control;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::selfcheck::{self, Finding};
@@ -133,12 +134,13 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
     let missing = selfcheck::layers_of_controllers(&hierarchies.missing());
     refuse(missing - allowed, &[])?;
     let (memory_bytes, processes) = most_of_all(&languages);
+    let prestarted = u64::from(config.prestarted);
     let mut launcher = Launcher {
         base: hierarchies.create_base()?,
         identity,
         caps: WorkerCaps {
-            memory_bytes: memory_bytes + WORKER_OVERHEAD_BYTES,
-            processes: processes + WORKER_OVERHEAD_PROCESSES,
+            memory_bytes: memory_bytes + WORKER_OVERHEAD_BYTES + prestarted * prestart::MAX_BYTES,
+            processes: processes + WORKER_OVERHEAD_PROCESSES + prestarted * prestart::MAX_PROCESSES,
         },
         rootfs: RootfsSpec {
             mounts: languages.mounts(),
@@ -148,6 +150,7 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
         off: missing,
         warm: 1,
         cpus: Vec::new(),
+        prestarted: config.prestarted,
     };
     if config.pin_workers {
         launcher.cpus = own_cpus().context("finding the CPUs to keep workers on")?;

@@ -426,6 +426,7 @@ fn with_workers(test: impl AsyncFn(&Pool)) {
         off: Layers::empty(),
         warm: 1,
         cpus: Vec::new(),
+        prestarted: 0,
     };
     let workers: Vec<_> = (0..2)
         .map(|index| launcher.launch(index).unwrap())

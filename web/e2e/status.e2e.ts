@@ -32,7 +32,7 @@ for (const [scheme, width] of [
     await run("print(1)");
     await run("raise SystemExit(1)");
     const { page, faults, close } = await openPage(browser, `${service.url}/status`, { scheme, width });
-    await page.getByText("Running programs").waitFor();
+    await page.locator(".headline-words", { hasText: "Running programs" }).waitFor();
     await page.getByText(/All \d+ layers held|Not enforced/).waitFor();
     expect(await page.getByRole("region", { name: "Results of five minutes" }).innerText()).toMatch(/ok \d+[^]*runtime error \d+/);
     expect(await page.locator(".layer").count()).toBeGreaterThan(10);
@@ -48,11 +48,11 @@ for (const [scheme, width] of [
 
 test("a restart is survived", async () => {
   const { page, close } = await openPage(browser, `${service.url}/status`);
-  await page.getByText("Running programs").waitFor();
+  await page.locator(".headline-words", { hasText: "Running programs" }).waitFor();
   await service.stop();
-  await page.getByText("The service cannot be reached").waitFor();
+  await page.locator(".headline-words", { hasText: "cannot be reached" }).waitFor();
   await page.getByText(/The figures are those of/).waitFor();
   service = await startService({ port });
-  await page.getByText("Running programs").waitFor();
+  await page.locator(".headline-words", { hasText: "Running programs" }).waitFor();
   await close();
 });

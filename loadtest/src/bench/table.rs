@@ -15,12 +15,15 @@ pub(super) fn markdown(figures: &Figures) -> String {
 }
 
 fn write(text: &mut String, figures: &Figures) -> std::fmt::Result {
+    let passes = match figures.passes {
+        1 => "One pass".to_owned(),
+        passes => format!("Medians of {passes} passes"),
+    };
     writeln!(
         text,
-        "Machine: {}. Service with {} workers. Medians of {} passes of {} s each.\n",
+        "Machine: {}. Service with {} workers. {passes}; each reading took {} s.\n",
         figures.machine.line(),
         figures.workers,
-        figures.passes,
         figures.reading_s
     )?;
     for program in &figures.programs {

@@ -40,6 +40,7 @@ impl Workers {
             off: Layers::empty(),
             warm: 1,
             cpus: Vec::new(),
+            prestarted: 0,
         };
         let started: Vec<_> = (0..count).map(|i| launcher.launch(i).unwrap()).collect();
         let (processes, clients) = started

@@ -416,6 +416,21 @@ impl LeafV1 {
     }
 }
 
+impl LeafV1 {
+    fn lift_limits(&self) -> io::Result<()> {
+        if let Some(memory) = &self.memory {
+            memory.set_limit(None)?;
+        }
+        if let Some(pids) = &self.pids {
+            pids.set_limit(None)?;
+        }
+        match &self.cpu {
+            Some(cpu) => cpu.set_quota(None),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Leaf for LeafV1 {
     fn entry(&self) -> io::Result<Entry<'_>> {
         let procs = self.procs.iter().map(|procs| procs.file().map(File::as_fd));
@@ -535,10 +550,14 @@ impl Leaf for LeafV1 {
         {
             return Ok(false);
         }
-        match &self.cpuacct {
-            Some(cpuacct) => cpuacct.renew(),
-            None => Ok(true),
+        if let Some(cpuacct) = &self.cpuacct
+            && !cpuacct.renew()?
+        {
+            return Ok(false);
         }
+        // The next program's process enters before its limits are known.
+        self.lift_limits()?;
+        Ok(true)
     }
 
     fn remove(&self) -> io::Result<()> {

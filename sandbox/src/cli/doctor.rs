@@ -61,6 +61,7 @@ fn check(hierarchies: Hierarchies, identity: Identity) -> Result<Vec<Finding>, S
         off: missing & Layers::DEGRADABLE,
         warm: 0,
         cpus: Vec::new(),
+        prestarted: 0,
     };
     let worker = launcher.launch(0)?;
     let mut client = Client::new(worker.channel);

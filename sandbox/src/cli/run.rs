@@ -115,6 +115,14 @@ pub(crate) struct RunArgs {
     /// Write a JSON report; `-` is stdout, and the program's stdout then goes to stderr
     #[arg(long, value_name = "FILE|-", help_heading = "Environment and files")]
     report: Option<PathBuf>,
+    /// Start the program before its files are there, and hold it where it first looks for this one
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["pty", "attach"],
+        help_heading = "Environment and files"
+    )]
+    prestart: Option<String>,
     #[command(flatten)]
     policies: PolicyDir,
     /// The program and its arguments
@@ -245,6 +253,9 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
     let mut fds = vec![archive.as_fd()];
     fds.extend(attached.iter().map(|(_, file)| file.as_fd()));
     fds.push(stdin.as_fd());
+    if args.prestart.is_some() && !client.prestart(&job, stdin.as_fd())? {
+        bail!("the program cannot be held at its script");
+    }
     let keys = args.pty.map(|_| RawKeys::begin()).transpose()?;
     let execution = client.execute(job, &fds, watch)?;
     drop(keys);
@@ -452,6 +463,7 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
         off,
         warm: 0,
         cpus: Vec::new(),
+        prestarted: u32::from(args.prestart.is_some()),
     })
 }
 
@@ -480,6 +492,7 @@ fn job(args: &RunArgs, policy: String) -> Job {
             only_on_success: false,
         }),
         pty: args.pty,
+        script: args.prestart.clone(),
         ..Job::default()
     }
 }

@@ -8,6 +8,7 @@ pub mod mount;
 pub mod open;
 pub mod pipe;
 pub mod process;
+pub mod ptrace;
 pub mod seccomp;
 pub mod shared;
 pub mod terminal;

@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use nix::sys::resource::Resource;
 use nix::sys::signal::{SigHandler, Signal};
+use nix::unistd::Pid;
 
 use super::check;
 
@@ -106,6 +108,25 @@ pub fn reset_signal(signal: Signal, handler: SigHandler) -> io::Result<()> {
     // SAFETY: the default and ignoring run no code of this process (asserted above).
     unsafe { nix::sys::signal::signal(signal, handler) }?;
     Ok(())
+}
+
+/// Lowers a resource limit of another process of the same user to `value`, the hard one, too.
+pub fn limit_process(pid: Pid, resource: Resource, value: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    // SAFETY: the kernel reads one `rlimit`, which outlives the call; a null old limit is allowed
+    // (prlimit(2)).
+    let answer = unsafe {
+        libc::prlimit(
+            pid.as_raw(),
+            resource as _,
+            &raw const limit,
+            std::ptr::null_mut(),
+        )
+    };
+    check(answer.into()).map(|_| ())
 }
 
 /// Gives back free heap memory to the kernel: a fork copies page tables only for what is mapped.

@@ -69,8 +69,24 @@ pub struct StoppedCall {
     pub number: i32,
 }
 
+/// One announcement of a stopped call.
+#[derive(Clone, Copy, Debug)]
+pub struct Notification {
+    /// What its answer must name.
+    pub id: u64,
+    /// The thread, as the pid namespace of the listener's reader numbers it.
+    pub thread: u32,
+    /// The call.
+    pub call: StoppedCall,
+}
+
 /// Takes the next stopped call from `listener`, blocking until there is one.
 pub fn next_stopped_call(listener: BorrowedFd<'_>) -> io::Result<StoppedCall> {
+    next_notification(listener).map(|notification| notification.call)
+}
+
+/// The same, for those who mean to answer.
+pub fn next_notification(listener: BorrowedFd<'_>) -> io::Result<Notification> {
     // SAFETY: all-zero is a valid `seccomp_notif` (integers only), and the ioctl demands it so.
     let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one `seccomp_notif` (the size is part of the request's number) to
@@ -78,17 +94,65 @@ pub fn next_stopped_call(listener: BorrowedFd<'_>) -> io::Result<StoppedCall> {
     let answer = unsafe {
         libc::ioctl(
             listener.as_raw_fd(),
-            SECCOMP_IOCTL_NOTIF_RECV,
+            libc::SECCOMP_IOCTL_NOTIF_RECV,
             &raw mut notification,
         )
     };
     check(answer.into())?;
-    Ok(StoppedCall {
-        arch: notification.data.arch,
-        number: notification.data.nr,
+    Ok(Notification {
+        id: notification.id,
+        thread: notification.pid,
+        call: StoppedCall {
+            arch: notification.data.arch,
+            number: notification.data.nr,
+        },
     })
 }
 
-/// `SECCOMP_IOWR(0, struct seccomp_notif)` (linux/seccomp.h).
-const SECCOMP_IOCTL_NOTIF_RECV: libc::c_ulong =
-    (3 << 30) | ((size_of::<libc::seccomp_notif>() as libc::c_ulong) << 16) | (0x21 << 8);
+/// Makes `fd` the descriptor `number` of the process whose call `id` is stopped, open across
+/// `execve`, in place of what it has there.
+pub fn install_fd(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    fd: BorrowedFd<'_>,
+    number: u32,
+) -> io::Result<()> {
+    let request = libc::seccomp_notif_addfd {
+        id,
+        // A constant of 1, declared with another type.
+        flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SETFD).map_err(io::Error::other)?,
+        srcfd: fd.as_raw_fd().cast_unsigned(),
+        newfd: number,
+        newfd_flags: 0,
+    };
+    // SAFETY: the kernel reads one `seccomp_notif_addfd` (the size is part of the request's
+    // number), which outlives the call.
+    let answer = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_ADDFD,
+            &raw const request,
+        )
+    };
+    check(answer.into()).map(|_| ())
+}
+
+/// Lets the stopped call `id` answer `value`, without having been made.
+pub fn answer(listener: BorrowedFd<'_>, id: u64, value: i64) -> io::Result<()> {
+    let response = libc::seccomp_notif_resp {
+        id,
+        val: value,
+        error: 0,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads one `seccomp_notif_resp` (the size is part of the request's number),
+    // which outlives the call.
+    let answer = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SEND,
+            &raw const response,
+        )
+    };
+    check(answer.into()).map(|_| ())
+}

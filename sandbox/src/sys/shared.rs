@@ -75,6 +75,11 @@ impl Marks {
             .store(mark.execve_at_ns, Ordering::Release);
     }
 
+    /// Forgets what was noted: the program that was executed is not yet the job's.
+    pub fn clear(&self) {
+        self.page().execve_at_ns.store(0, Ordering::Release);
+    }
+
     /// What was noted; `None` while `execve` is still to come.
     pub fn get(&self) -> Option<Mark> {
         let execve_at_ns = self.page().execve_at_ns.load(Ordering::Acquire);

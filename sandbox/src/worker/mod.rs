@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -39,11 +40,14 @@ use crate::sys::seccomp::Program;
 use crate::wire::Channel;
 
 mod pool;
+mod prestarted;
 mod sandbox;
 mod stage;
 mod waiting;
 
 use pool::Pool;
+use prestarted::Prestarts;
+use stage::Equipment;
 
 /// What the supervisor tells a worker at its start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +70,8 @@ pub struct Settings {
     pub warm: u32,
     /// The CPU that it and its programs are kept on.
     pub cpu: Option<u32>,
+    /// Interpreters to keep started ahead of their jobs ([`crate::prestart`]).
+    pub prestarted: u32,
 }
 
 /// A policy with its filter.
@@ -127,6 +133,7 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
     let context = lock_in(settings)?;
     let mut worker = Worker {
         pool: Pool::new(settings.warm),
+        prestarts: Prestarts::new(settings.prestarted),
         context,
         server,
     };
@@ -206,6 +213,7 @@ fn compile(
 struct Worker {
     context: Context,
     pool: Pool,
+    prestarts: Prestarts,
     server: Channel,
 }
 
@@ -232,6 +240,15 @@ impl Worker {
                     ToWorker::Stop { .. } | ToWorker::Signal { .. } | ToWorker::Sample { .. },
                     _,
                 )) => {}
+                Some((ToWorker::Prestart(job), fds)) => {
+                    let expected = match fds.first() {
+                        Some(stdin) => self.prestarts.expect(&job, stdin.as_fd()),
+                        None => false,
+                    };
+                    if !expected {
+                        self.tell_of_warm()?;
+                    }
+                }
                 Some((ToWorker::Execute(job), fds)) => {
                     let job = ProgramJob {
                         job: *job,
@@ -263,6 +280,7 @@ impl Worker {
         }
         let ready = FromWorker::Ready {
             warm: self.pool.len(),
+            prestarted: self.prestarts.len(),
         };
         self.server.send(
             &ready,
@@ -286,19 +304,68 @@ impl Worker {
             filled = true;
         }
         if filled {
-            let warm = FromWorker::Warm {
-                warm: self.pool.len(),
-            };
-            match self.server.send(&warm, &[]) {
-                // Noticed where the next job is received.
-                Err(e) if is_disconnected(&e) => {}
-                answer => answer.step("tell the server of warm sandboxes")?,
-            }
+            self.tell_of_warm()?;
         }
-        Ok(())
+        self.prestart_while_idle()
     }
 
-    fn message_within(&self, timeout: PollTimeout) -> Result<bool, SandboxFault> {
+    /// Starts interpreters that are in demand and ends those that are not, one at a time, for as long
+    /// as no message comes.
+    fn prestart_while_idle(&mut self) -> Result<(), SandboxFault> {
+        loop {
+            self.prestarts.discard_unwanted()?;
+            if let Some((init, left)) = self.prestarts.starting() {
+                if self.message_or(init, left)? {
+                    return Ok(());
+                }
+                self.prestarts.settle()?;
+                if self.prestarts.starting().is_none() {
+                    self.tell_of_warm()?;
+                }
+            } else if let Some(key) = self.prestarts.lacking() {
+                if self.message_within(IDLE_BEFORE_PRESTARTING)? {
+                    return Ok(());
+                }
+                self.prestarts.begin(&self.context, &mut self.pool, &key);
+                if self.prestarts.starting().is_none() {
+                    self.tell_of_warm()?;
+                }
+            } else if self.prestarts.is_empty() || self.message_within(DISCARD_EVERY)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn tell_of_warm(&self) -> Result<(), SandboxFault> {
+        let warm = FromWorker::Warm {
+            warm: self.pool.len(),
+            prestarted: self.prestarts.len(),
+        };
+        match self.server.send(&warm, &[]) {
+            // Noticed where the next job is received.
+            Err(e) if is_disconnected(&e) => Ok(()),
+            answer => answer.step("tell the server of warm sandboxes"),
+        }
+    }
+
+    /// Waits for a message of the server, or one on `other`, or that `bound` is over. Whether there is
+    /// one of the server.
+    fn message_or(&self, other: &Channel, bound: Duration) -> Result<bool, SandboxFault> {
+        let mut fds = [
+            PollFd::new(self.server.as_fd(), PollFlags::POLLIN),
+            PollFd::new(other.as_fd(), PollFlags::POLLIN),
+        ];
+        let timeout = PollTimeout::try_from(bound).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout) {
+            Err(nix::errno::Errno::EINTR) => Ok(false),
+            answer => answer
+                .step("wait for a job")
+                .map(|_| fds[0].any().unwrap_or(false)),
+        }
+    }
+
+    fn message_within(&self, bound: Duration) -> Result<bool, SandboxFault> {
+        let timeout = PollTimeout::try_from(bound).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.server.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, timeout) {
             Err(nix::errno::Errno::EINTR) => Ok(false),
@@ -315,15 +382,13 @@ impl Worker {
         pipes: Pipes,
     ) -> Result<bool, SandboxFault> {
         let id = job.job.id;
-        let done = stage::execute(
-            &self.context,
-            &mut self.pool,
-            &self.server,
-            job,
-            off,
-            fds,
-            pipes,
-        );
+        let equipment = Equipment {
+            context: &self.context,
+            pool: &mut self.pool,
+            prestarts: &mut self.prestarts,
+            server: &self.server,
+        };
+        let done = stage::execute(equipment, &job, off, fds, pipes);
         let (result, archive, sandbox) = match done {
             Ok(stage::Done::ServerGone) => return Ok(false),
             Ok(stage::Done::Finished {
@@ -354,6 +419,12 @@ impl Worker {
 fn is_disconnected(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET))
 }
+
+/// How long a worker is idle before it starts an interpreter: that takes as much CPU time as many a job,
+/// which under load is better spent on the next one.
+const IDLE_BEFORE_PRESTARTING: Duration = Duration::from_millis(2);
+/// How often an idle worker looks for interpreters that nobody asks for any more.
+const DISCARD_EVERY: Duration = Duration::from_mins(1);
 
 /// The shape that is prepared before any job has shown what is needed.
 const FIRST_SHAPE: ProcMount = ProcMount::Private;

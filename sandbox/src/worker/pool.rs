@@ -8,6 +8,7 @@
 //! [`Leaves`].
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -21,7 +22,7 @@ use crate::step::Step;
 
 /// How long a worker that still has a warm sandbox waits for a job before it prepares another:
 /// under load the time is better spent on the next job.
-pub(super) const IDLE_BEFORE_PREPARING: PollTimeout = PollTimeout::ZERO;
+pub(super) const IDLE_BEFORE_PREPARING: Duration = Duration::ZERO;
 
 /// Shapes remembered.
 const SHAPES: usize = 2;
@@ -90,9 +91,20 @@ impl Pool {
     }
 
     fn create(&mut self, context: &Context, shape: Shape) -> Result<Sandbox, SandboxFault> {
+        self.create_for(context, shape, None)
+    }
+
+    /// Makes a sandbox, with a `script` one in which an interpreter is held there.
+    pub(super) fn create_for(
+        &mut self,
+        context: &Context,
+        shape: Shape,
+        script: Option<&str>,
+    ) -> Result<Sandbox, SandboxFault> {
         self.reap()?;
         let leaf = self.leaves.take(&context.group);
-        Sandbox::create(context, shape, leaf.step("make the sandbox's cgroup")?)
+        let leaf = leaf.step("make the sandbox's cgroup")?;
+        Sandbox::create(context, shape, leaf, script)
     }
 
     /// Ends a sandbox that has done its job. Nothing of its program is alive.

@@ -34,13 +34,14 @@ const EXIT_BOUND: Duration = Duration::from_secs(20);
 
 impl Sandbox {
     /// Makes a sandbox around `leaf`. Init does its part of the work after this returns; if that
-    /// fails, it says so on `init`.
+    /// fails, it says so on `init`. With a `script`, what its program's process executes is held there.
     pub(super) fn create(
         context: &Context,
         shape: Shape,
         leaf: Box<dyn Leaf>,
+        script: Option<&str>,
     ) -> Result<Self, SandboxFault> {
-        let made = Self::fork_init(context, shape, leaf.as_ref());
+        let made = Self::fork_init(context, shape, leaf.as_ref(), script);
         match made {
             Ok((init, jobs, marks, pidfd)) => Ok(Self {
                 shape,
@@ -61,6 +62,7 @@ impl Sandbox {
         context: &Context,
         shape: Shape,
         leaf: &dyn Leaf,
+        script: Option<&str>,
     ) -> Result<(Channel, Channel, Marks, OwnedFd), SandboxFault> {
         let entry = leaf.entry().step("open the sandbox's cgroup")?;
         let (init, inits_end) = Channel::pair().step("make the channel to init")?;
@@ -76,6 +78,7 @@ impl Sandbox {
                     worker: &inits_end,
                     jobs: &programs_end,
                     marks: &marks,
+                    script,
                 };
                 init::run(&birth)
             }),

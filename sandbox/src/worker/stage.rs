@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, ppoll};
 
 use super::pool::Pool;
+use super::prestarted::{Prestarts, StartUp};
 use super::sandbox::Sandbox;
 use super::{Context, Pipes, waiting};
 use crate::cgroup::{Counters, online_cpus};
@@ -45,30 +46,28 @@ const SETUP_BOUND: Duration = Duration::from_secs(30);
 /// How long bringing files back may take.
 const COLLECT_BOUND: Duration = Duration::from_mins(1);
 
+/// What a worker has for its stages.
+pub(super) struct Equipment<'a> {
+    pub(super) context: &'a Context,
+    pub(super) pool: &'a mut Pool,
+    pub(super) prestarts: &'a mut Prestarts,
+    pub(super) server: &'a Channel,
+}
+
 pub(super) fn execute(
-    context: &Context,
-    pool: &mut Pool,
-    server: &Channel,
-    message: ProgramJob,
+    mut equipment: Equipment<'_>,
+    message: &ProgramJob,
     off: Layers,
     fds: Vec<OwnedFd>,
     pipes: Pipes,
 ) -> Result<Done, SandboxFault> {
     let received = Instant::now();
-    let shape = context.shape(&message.job.policy, off)?;
-    let (sandbox, warm) = pool.take(context, shape)?;
-    let job = message.job.clone();
-    let mut stage = Stage {
-        sandbox,
-        job,
-        server,
-        received,
-        warm,
-        stop: None,
-        mark: None,
-        handed_over: false,
-    };
-    match stage.run(&message, fds, pipes) {
+    let begun = begin(&mut equipment, message, off, &fds, &pipes, received);
+    // What the pipes and files are known by here is closed: the program's process has the only
+    // copies.
+    drop((fds, pipes));
+    let mut stage = begun?;
+    match stage.watch() {
         Ok(Some(ended)) => {
             let report = stage.report(&ended)?;
             stage.finish(report)
@@ -82,6 +81,103 @@ pub(super) fn execute(
             stage.sandbox.destroy()?;
             Err(fault)
         }
+    }
+}
+
+/// Hands the job to a held interpreter that fits, or else to a sandbox.
+fn begin<'a>(
+    equipment: &mut Equipment<'a>,
+    message: &ProgramJob,
+    off: Layers,
+    fds: &[OwnedFd],
+    pipes: &Pipes,
+    received: Instant,
+) -> Result<Stage<'a>, SandboxFault> {
+    let inputs = Inputs::new(&message.job, fds, pipes)?;
+    let (context, server) = (equipment.context, equipment.server);
+    let new = |sandbox, warm, start_up: Option<StartUp>| Stage {
+        sandbox,
+        job: message.job.clone(),
+        server,
+        received,
+        warm,
+        stop: None,
+        mark: None,
+        // What an interpreter was started with is closed since its own `execve`.
+        handed_over: start_up.is_some(),
+        start_up,
+    };
+    tell_of_start(server, message.job.id)?;
+    if off.is_empty()
+        && message.probe.is_none()
+        && let Some(ready) = equipment.prestarts.take(&message.job, &inputs)?
+    {
+        let released = ready.release(&message.job, &inputs);
+        let (sandbox, start_up, key) = ready.into_parts();
+        match released {
+            Ok(()) => return Ok(new(sandbox, true, Some(start_up))),
+            Err(fault) => {
+                sandbox.destroy()?;
+                if fault.started {
+                    return Err(fault);
+                }
+                equipment.prestarts.failed(&key, &fault);
+            }
+        }
+    }
+    let shape = context.shape(&message.job.policy, off)?;
+    let (sandbox, warm) = equipment.pool.take(context, shape)?;
+    let stage = new(sandbox, warm, None);
+    match stage.hand_over(message, &inputs) {
+        Ok(()) => Ok(stage),
+        Err(fault) => {
+            stage.sandbox.destroy()?;
+            Err(fault)
+        }
+    }
+}
+
+/// What comes with a job.
+pub(super) struct Inputs<'a> {
+    /// stdin, stdout, stderr.
+    pub(super) streams: [BorrowedFd<'a>; 3],
+    pub(super) archives: &'a [OwnedFd],
+    /// To be copied into `/box`.
+    files: &'a [OwnedFd],
+}
+
+impl<'a> Inputs<'a> {
+    fn new(job: &Job, fds: &'a [OwnedFd], pipes: &'a Pipes) -> Result<Self, SandboxFault> {
+        let archives = usize::from(job.archives);
+        let files = archives + job.files.len();
+        let stdin = if job.stdin_attached {
+            fds.get(files)
+        } else {
+            Some(&pipes.stdin)
+        };
+        let (Some(stdin), true) = (stdin, fds.len() >= files) else {
+            return Err(SandboxFault {
+                step: "receive the job".to_owned(),
+                detail: "fewer descriptors came than the job announces".to_owned(),
+                errno: None,
+                started: false,
+            });
+        };
+        Ok(Self {
+            streams: [stdin.as_fd(), pipes.stdout.as_fd(), pipes.stderr.as_fd()],
+            archives: &fds[..archives],
+            files: &fds[archives..files],
+        })
+    }
+}
+
+/// Tells the server that the program may run from here on. Said before the job is in the sandbox's
+/// hands: if this worker dies later, the server must not take the job for one that never ran.
+fn tell_of_start(server: &Channel, job: u64) -> Result<(), SandboxFault> {
+    match server.send(&FromWorker::Started { job }, &[]) {
+        // Noticed where the server's messages are read.
+        Err(e) if super::is_disconnected(&e) => Ok(()),
+        answer => answer.step("tell the server that the program starts"),
     }
 }
 
@@ -105,6 +201,8 @@ struct Stage<'a> {
     mark: Option<Mark>,
     /// The sandbox has taken the job, and its end of the jobs channel is closed.
     handed_over: bool,
+    /// Of an interpreter that was started before the job was known.
+    start_up: Option<StartUp>,
 }
 
 /// What woke the watching up.
@@ -115,18 +213,23 @@ struct Ready {
 }
 
 impl Stage<'_> {
-    /// Gives out the job and watches until the program has ended. `None`: the server is gone.
-    fn run(
-        &mut self,
-        message: &ProgramJob,
-        fds: Vec<OwnedFd>,
-        pipes: Pipes,
-    ) -> Result<Option<Ended>, SandboxFault> {
+    /// Gives out the job.
+    fn hand_over(&self, message: &ProgramJob, inputs: &Inputs<'_>) -> Result<(), SandboxFault> {
         self.sandbox
             .leaf
             .apply(&self.job.limits, self.sandbox.shape.off)
             .step("set the cgroup's limits")?;
-        self.hand_over(message, fds, pipes)?;
+        let mut all = inputs.streams.to_vec();
+        all.extend(inputs.archives.iter().chain(inputs.files).map(AsFd::as_fd));
+        match self.sandbox.jobs.send(message, &all) {
+            // Preparing failed; init tells why.
+            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => Ok(()),
+            answer => answer.step("send the job into the sandbox"),
+        }
+    }
+
+    /// Watches until the program has ended. `None`: the server is gone.
+    fn watch(&mut self) -> Result<Option<Ended>, SandboxFault> {
         loop {
             let timeout = self.look()?;
             let ready = self.wait(timeout)?;
@@ -147,38 +250,6 @@ impl Stage<'_> {
             if ready.server && !self.on_server()? {
                 return Ok(None);
             }
-        }
-    }
-
-    /// Sends the job with its descriptors. What the pipes and files are known by here is closed on
-    /// return: the program's process has the only copies.
-    fn hand_over(
-        &self,
-        message: &ProgramJob,
-        fds: Vec<OwnedFd>,
-        pipes: Pipes,
-    ) -> Result<(), SandboxFault> {
-        let files = usize::from(self.job.archives) + self.job.files.len();
-        let stdin = if self.job.stdin_attached {
-            fds.get(files)
-        } else {
-            Some(&pipes.stdin)
-        };
-        let (Some(stdin), true) = (stdin, fds.len() >= files) else {
-            return Err(SandboxFault {
-                step: "receive the job".to_owned(),
-                detail: "fewer descriptors came than the job announces".to_owned(),
-                errno: None,
-                started: false,
-            });
-        };
-        self.announce()?;
-        let mut all = vec![stdin.as_fd(), pipes.stdout.as_fd(), pipes.stderr.as_fd()];
-        all.extend(fds[..files].iter().map(AsFd::as_fd));
-        match self.sandbox.jobs.send(message, &all) {
-            // Preparing failed; init tells why.
-            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => Ok(()),
-            answer => answer.step("send the job into the sandbox"),
         }
     }
 
@@ -297,7 +368,7 @@ impl Stage<'_> {
         {
             Some((FromInit::Ended(ended), _)) => Ok(Some(ended)),
             Some((FromInit::Failed(fault), _)) => Err(fault),
-            Some((FromInit::Collected { .. }, _)) => Ok(None),
+            Some((FromInit::Collected { .. } | FromInit::Held | FromInit::Released, _)) => Ok(None),
             None => Err(SandboxFault {
                 step: "hear from init".to_owned(),
                 detail: "it ended without a word".to_owned(),
@@ -324,13 +395,6 @@ impl Stage<'_> {
         let terminal = FromWorker::Terminal { job: self.job.id };
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         self.tell(&terminal, &fds, "give the server the terminal")
-    }
-
-    /// Tells the server that the program may run from here on. Said before the job is in the sandbox's
-    /// hands: if this worker dies later, the server must not take the job for one that never ran.
-    fn announce(&self) -> Result<(), SandboxFault> {
-        let started = FromWorker::Started { job: self.job.id };
-        self.tell(&started, &[], "tell the server that the program starts")
     }
 
     fn tell(
@@ -368,12 +432,14 @@ impl Stage<'_> {
                 ToWorker::Stop { .. } | ToWorker::Signal { .. } | ToWorker::Sample { .. },
                 _,
             )) => Ok(true),
-            Some((ToWorker::Execute(_) | ToWorker::Probe { .. }, _)) => Err(SandboxFault {
-                step: "hear from the server".to_owned(),
-                detail: "it sent a job while one is running".to_owned(),
-                errno: None,
-                started: self.mark.is_some(),
-            }),
+            Some((ToWorker::Execute(_) | ToWorker::Probe { .. } | ToWorker::Prestart(_), _)) => {
+                Err(SandboxFault {
+                    step: "hear from the server".to_owned(),
+                    detail: "it sent a job while one is running".to_owned(),
+                    errno: None,
+                    started: self.mark.is_some(),
+                })
+            }
         }
     }
 
@@ -414,11 +480,14 @@ impl Stage<'_> {
     }
 
     fn report(&self, ended: &Ended) -> Result<StageReport, SandboxFault> {
-        let counters = self
+        let mut counters = self
             .sandbox
             .leaf
             .counters()
             .step("read the cgroup's counters")?;
+        if let Some(start_up) = &self.start_up {
+            start_up.leave_out_of(&mut counters);
+        }
         let Some(mark) = self.mark else {
             return self.report_without_execve(ended, &counters);
         };
@@ -432,6 +501,7 @@ impl Stage<'_> {
             usage,
             setup_us: self.setup_us(&mark),
             warm: self.warm,
+            prestarted: self.start_up.is_some(),
             collect_error: None,
         })
     }
@@ -471,6 +541,7 @@ impl Stage<'_> {
             },
             setup_us: u64::try_from(setup.as_micros()).unwrap_or(u64::MAX),
             warm: self.warm,
+            prestarted: self.start_up.is_some(),
             collect_error: None,
         })
     }

@@ -6,6 +6,7 @@ mod files;
 mod harness;
 mod host;
 mod limits;
+mod prestart;
 mod pty;
 mod reuse;
 mod world;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use brig_sandbox::cgroup::host::{Base, Hierarchies, WorkerCaps};
@@ -97,9 +97,14 @@ impl Groups {
     }
 }
 
-/// Runs `command` as the only process in `leaf`.
+/// Runs `command` as the only process in `leaf`, under limits.
 fn run(leaf: &dyn Leaf, command: &str) -> Counters {
     leaf.apply(&Limits::DEFAULT, Layers::empty()).unwrap();
+    assert!(enter_and_run(leaf, command).success());
+    leaf.counters().unwrap()
+}
+
+fn enter_and_run(leaf: &dyn Leaf, command: &str) -> ExitStatus {
     let mut child = Command::new("sh")
         .args(["-c", &format!("read go; {command}")])
         .stdin(Stdio::piped())
@@ -118,8 +123,7 @@ fn run(leaf: &dyn Leaf, command: &str) -> Counters {
         }
     }
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
-    child.wait().unwrap();
-    leaf.counters().unwrap()
+    child.wait().unwrap()
 }
 
 #[test]
@@ -148,6 +152,36 @@ fn a_used_group_starts_from_nothing() {
     assert!(second.memory_peak_bytes < Some(8 << 20), "{second:?}");
     assert!(second.cpu_ns < first.cpu_ns, "{second:?}");
     assert_eq!(second.processes_peak.unwrap_or(1), 1, "{second:?}");
+    leaf.remove().unwrap();
+}
+
+#[test]
+fn a_used_group_has_no_limits_before_it_is_given_any() {
+    let mut groups = Groups::new();
+    if !groups.used_again() {
+        return;
+    }
+    // Each of these is below what the second command takes.
+    let small = Limits {
+        memory_bytes: 4 << 20,
+        processes: 1,
+        ..Limits::DEFAULT
+    };
+    let end = Instant::now() + BOUND;
+    let leaf = loop {
+        let (leaf, known) = groups.take();
+        if known {
+            break leaf;
+        }
+        leaf.apply(&small, Layers::empty()).unwrap();
+        assert!(enter_and_run(&*leaf, "exec true").success());
+        leaf.counters().unwrap();
+        groups.leaves.give_back(leaf).unwrap();
+        assert!(Instant::now() < end, "no leaf is used again");
+    };
+    let command = "dd if=/dev/zero of=/dev/null bs=64M count=1 status=none && true";
+    assert!(enter_and_run(&*leaf, command).success());
+    assert_eq!(leaf.counters().unwrap().oom_kills, Some(0));
     leaf.remove().unwrap();
 }
 

@@ -83,6 +83,7 @@ fn launcher(workers: u32) -> Launcher {
         off: Layers::empty(),
         warm: 1,
         cpus: Vec::new(),
+        prestarted: 0,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct WorkersInfo {
     pub running: usize,
     /// Sandboxes prepared and waiting.
     pub warm_sandboxes: usize,
+    /// Interpreters started ahead of their jobs and waiting.
+    pub prestarted_interpreters: usize,
 }
 
 /// The queue's state.

@@ -240,6 +240,7 @@ pub struct LanguageUsed {
 }
 
 /// One sandboxed execution.
+#[allow(clippy::struct_excessive_bools)] // each is a field of the answer
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Stage {
     /// How it ended.
@@ -270,6 +271,8 @@ pub struct Stage {
     pub violation: Option<Violation>,
     /// Whether the result was taken from an earlier stage.
     pub cached: bool,
+    /// Whether the program's interpreter had been started before the job was known.
+    pub prestarted: bool,
     /// The limits that were in force.
     pub limits: Limits,
     /// What it cost.

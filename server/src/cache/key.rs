@@ -240,6 +240,7 @@ mod tests {
             env: vec!["PATH=/usr/bin".to_owned()],
             limits: Limits::DEFAULT,
             collect: Some(vec!["main".to_owned()]),
+            script: None,
         }
     }
 

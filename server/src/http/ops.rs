@@ -71,6 +71,7 @@ fn workers(app: &App, stats: Stats) -> WorkersInfo {
         connected: stats.workers,
         running: stats.running,
         warm_sandboxes: stats.warm,
+        prestarted_interpreters: stats.prestarted,
     }
 }
 

@@ -112,6 +112,7 @@ mod tests {
             violation: None,
             setup_us: 0,
             warm: true,
+            prestarted: false,
             collect_error: None,
         };
         let late = |outcome, us| late(&report(outcome, us), &Limits::DEFAULT);

@@ -93,6 +93,11 @@ fn check(profile: Profile, text: &str, policies: &Arc<[String]>) -> Result<Langu
         &["run", "artifacts"],
         || "only the compile stage has artifacts".to_owned(),
     )?;
+    require(
+        compile.as_ref().is_none_or(|spec| spec.prestart.is_none()),
+        &["compile", "prestart"],
+        || "only the run stage can be started before its files are there".to_owned(),
+    )?;
     let run = check_stage(profile.run, "run", &Limits::DEFAULT, policies)?;
     check_main_class(kind, compile.as_ref(), &run)?;
     Ok(Language {
@@ -255,6 +260,7 @@ fn check_stage(
         )
     })?;
     let env = check_env(&stage.env, name)?;
+    let prestart = check_prestart(stage.prestart.as_deref(), name)?;
     let artifacts = stage.artifacts.unwrap_or_else(|| vec!["**".to_owned()]);
     require(!artifacts.is_empty(), &[name, "artifacts"], || {
         "is empty".to_owned()
@@ -279,10 +285,23 @@ fn check_stage(
         command,
         env,
         artifacts,
+        prestart,
         defaults,
         maxima,
         out_of_memory,
     })
+}
+
+fn check_prestart(file: Option<&str>, table: &str) -> Result<Option<Template>, Broken> {
+    let Some(file) = file else { return Ok(None) };
+    let path = [table, "prestart"];
+    let template = at(&path, Template::value(file))?;
+    require(
+        template.needs_entry() && !template.needs_main_class(),
+        &path,
+        || format!("{file:?} does not name the entry, as by `{{entry}}`"),
+    )?;
+    Ok(Some(template))
 }
 
 fn check_policy(policy: &str, table: &str, policies: &[String]) -> Result<(), Broken> {

@@ -138,6 +138,8 @@ struct StageSpec {
     command: Template,
     env: Vec<(String, Template)>,
     artifacts: Vec<String>,
+    /// The file in `/box` that the command reads first, if it may be started before that is there.
+    prestart: Option<Template>,
     defaults: Limits,
     maxima: Limits,
     out_of_memory: Vec<schema::OutOfMemory>,
@@ -194,6 +196,7 @@ impl Language {
             env: plan::environment(self.version.env.iter().cloned()),
             limits: self.version.limits,
             collect: None,
+            script: None,
         }
     }
 

@@ -85,6 +85,9 @@ pub struct StagePlan {
     pub limits: Limits,
     /// Which files are kept for the next stage (patterns relative to `/box`).
     pub collect: Option<Vec<String>>,
+    /// The file that the command reads first, if it may be started before its files are there
+    /// ([`brig_sandbox::prestart`]).
+    pub script: Option<String>,
 }
 
 /// A file that a compile stage made: its path, its content, whether it is executable; as
@@ -390,6 +393,10 @@ fn stage(spec: &StageSpec, values: &Values, request_env: &BTreeMap<String, Strin
         env: environment(profile.chain(request)),
         limits: values.limits,
         collect: None,
+        script: spec
+            .prestart
+            .as_ref()
+            .map(|file| file.expand(values).concat()),
     }
 }
 

@@ -84,6 +84,8 @@ pub(super) struct Stage {
     pub(super) env: BTreeMap<String, String>,
     /// Only in the compile stage.
     pub(super) artifacts: Option<Vec<String>>,
+    /// Only in the run stage: the file that the command reads first.
+    pub(super) prestart: Option<String>,
     pub(super) default_limits: Option<LimitsPatch>,
     pub(super) max_limits: Option<LimitsPatch>,
     #[serde(default)]

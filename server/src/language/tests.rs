@@ -481,7 +481,38 @@ const BROKEN_RULES: &[(&str, &str, &str, &str)] = &[
         "kind =",
         "needs {main_class}",
     ),
+    (
+        "policy = \"strict\"",
+        "policy = \"strict\"\nprestart = \"main.toy\"",
+        "prestart =",
+        "does not name the entry",
+    ),
+    (
+        "policy = \"compile\"",
+        "policy = \"compile\"\nprestart = \"{entry}\"",
+        "prestart =",
+        "only the run stage",
+    ),
 ];
+
+#[test]
+fn the_script_of_a_command_that_may_be_started_ahead_is_known() {
+    let languages = built_in();
+    let script = |id: &str, request: PlanRequest| {
+        let plan = languages.find(id).unwrap().plan(request).unwrap();
+        assert!(plan.compile.is_none_or(|stage| stage.script.is_none()));
+        plan.run.script
+    };
+    let of = |id: &str| script(id, shorthand("x"));
+    assert_eq!(of("python").as_deref(), Some("main.py"));
+    assert_eq!(of("typescript").as_deref(), Some("main.js"));
+    assert_eq!(of("cpp"), None);
+    let entry = PlanRequest {
+        entry: Some("src/start.py".to_owned()),
+        ..request(&["src/start.py", "src/other.py"])
+    };
+    assert_eq!(script("python", entry).as_deref(), Some("src/start.py"));
+}
 
 #[test]
 fn broken_rules_have_their_line() {
@@ -514,6 +545,7 @@ fn out_of_memory_rules() {
         usage: Usage::default(),
         setup_us: 0,
         warm: false,
+        prestarted: false,
         collect_error: None,
     };
     let run =

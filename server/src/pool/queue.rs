@@ -119,6 +119,8 @@ pub struct Stats {
     pub running: usize,
     /// Sandboxes prepared and waiting in all workers.
     pub warm: usize,
+    /// Interpreters started ahead of their jobs, in all workers.
+    pub prestarted: usize,
     /// Runs in line.
     pub queued: usize,
 }
@@ -138,6 +140,7 @@ pub struct InLine {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WorkerState {
     pub(super) warm: u32,
+    pub(super) prestarted: u32,
     pub(super) running: bool,
 }
 
@@ -334,6 +337,7 @@ impl Queue {
             workers: state.workers.len(),
             running: state.workers.values().filter(|w| w.running).count(),
             warm: state.workers.values().map(|w| w.warm as usize).sum(),
+            prestarted: state.workers.values().map(|w| w.prestarted as usize).sum(),
             queued: state.counted() + state.lines[Class::Continuing as usize].len(),
         }
     }

@@ -185,14 +185,14 @@ impl Worker {
         let (message, fds) = timeout(READY_WITHIN, self.message())
             .await
             .map_err(|_| Gone::Stuck("become ready"))??;
-        let FromWorker::Ready { warm } = message else {
+        let FromWorker::Ready { warm, prestarted } = message else {
             return Err(unexpected(&message, "instead of Ready"));
         };
         let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(fds)
             .map_err(|fds| Gone::Protocol(format!("Ready came with {} descriptors", fds.len())))?;
         self.queue.update(self.connection, |w| {
             w.running = false;
-            w.warm = warm;
+            (w.warm, w.prestarted) = (warm, prestarted);
         });
         Ok(Pipes {
             stdin,
@@ -221,8 +221,10 @@ impl Worker {
             tokio::select! {
                 biased;
                 message = self.message() => {
-                    if let Ok((FromWorker::Warm { warm }, _)) = message {
-                        self.queue.update(self.connection, |w| w.warm = warm);
+                    if let Ok((FromWorker::Warm { warm, prestarted }, _)) = message {
+                        self.queue.update(self.connection, |w| {
+                            (w.warm, w.prestarted) = (warm, prestarted);
+                        });
                         continue;
                     }
                     if let Ok(Assignment { reply, .. }) = assignment.try_recv() {

@@ -72,6 +72,7 @@ pub(crate) fn show_stage(result: StageResult, force: Option<Encoding>) -> Stage 
     let exit_code = report.and_then(|r| r.exit_code);
     let signal = report.and_then(|r| r.signal).map(signal_name);
     let violation = report.and_then(|r| r.violation.clone());
+    let prestarted = report.is_some_and(|r| r.prestarted);
     let usage = report.map(|r| usage(&r.usage)).unwrap_or_default();
     let (stdout, stderr) = match output {
         Some(StageOutput { stdout, stderr, .. }) => (stdout, stderr),
@@ -95,6 +96,7 @@ pub(crate) fn show_stage(result: StageResult, force: Option<Encoding>) -> Stage 
         stderr_truncated,
         violation,
         cached,
+        prestarted,
         limits,
         usage,
     }

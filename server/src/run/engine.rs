@@ -277,6 +277,7 @@ impl Engine {
         match result {
             Ok(mut output) => {
                 self.health.proved();
+                self.metrics.started(&output.report);
                 verdict::settle(&mut output);
                 Ok(output)
             }

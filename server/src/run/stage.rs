@@ -33,6 +33,7 @@ pub(crate) fn job(plan: &StagePlan, collect: Option<Collect>) -> Job {
         env: plan.env.clone(),
         limits: plan.limits,
         collect,
+        script: plan.script.clone(),
         ..Job::default()
     }
 }

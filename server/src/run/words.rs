@@ -125,6 +125,7 @@ pub(super) mod tests {
             },
             setup_us: 100,
             warm: true,
+            prestarted: false,
             collect_error: None,
         }
     }

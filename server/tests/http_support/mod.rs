@@ -160,17 +160,29 @@ impl FakeWorker {
         }
         let fds = [to_stdin.as_fd(), stdout_read.as_fd(), stderr_read.as_fd()];
         self.channel
-            .send(&FromWorker::Ready { warm: 1 }, &fds)
+            .send(
+                &FromWorker::Ready {
+                    warm: 1,
+                    prestarted: 0,
+                },
+                &fds,
+            )
             .ok()?;
-        match self.channel.recv().ok()?? {
-            (ToWorker::Execute(job), fds) => Some(FakeJob {
-                job: *job,
-                fds,
-                stdin,
-                stdout,
-                stderr,
-            }),
-            (other, _) => panic!("{other:?} instead of Execute"),
+        loop {
+            match self.channel.recv().ok()?? {
+                (ToWorker::Execute(job), fds) => {
+                    return Some(FakeJob {
+                        job: *job,
+                        fds,
+                        stdin,
+                        stdout,
+                        stderr,
+                    });
+                }
+                // Said before the end of the last job was heard of.
+                (ToWorker::Sample { .. } | ToWorker::Signal { .. }, _) => {}
+                (other, _) => panic!("{other:?} instead of Execute"),
+            }
         }
     }
 
@@ -213,6 +225,7 @@ pub(crate) fn report(outcome: Outcome) -> StageReport {
         },
         setup_us: 100,
         warm: true,
+        prestarted: false,
         collect_error: None,
     }
 }

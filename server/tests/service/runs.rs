@@ -71,3 +71,25 @@ fn a_program_cannot_write_to_what_it_was_given() {
         "{answer}"
     );
 }
+
+#[test]
+fn interpreters_in_demand_are_started_ahead_and_serve_one_run_each() {
+    let service = Service::settled(&["--workers", "1"]);
+    let (mut run, mut prestarted) = (0, 0);
+    eventually("three runs find an interpreter", || {
+        run += 1;
+        let name = format!("of_run_{run}");
+        let source = format!("import os\nopen('{name}', 'w')\nprint(sorted(os.listdir('.')))");
+        let answer = service.run(&python(&source));
+        assert_eq!(answer["status"], "ok", "{answer}");
+        let found = format!("['main.py', '{name}']\n");
+        assert_eq!(answer["run"]["stdout"], found, "{answer}");
+        prestarted += u32::from(answer["run"]["prestarted"] == true);
+        prestarted >= 3
+    });
+    assert!(service.metric("brig_starts_total") >= f64::from(run));
+    let (_, metrics) = service.get("/metrics").unwrap();
+    let counted = format!("brig_starts_total{{found=\"interpreter\"}} {prestarted}");
+    assert!(metrics.contains(&counted), "{metrics}");
+    assert!(service.stop().success());
+}

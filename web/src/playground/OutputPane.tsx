@@ -7,7 +7,7 @@ import { BinaryView } from "./BinaryView";
 import { goTo } from "./EditorPane";
 import type { Line, OutputLog, StreamName } from "./log";
 import { places } from "./marks";
-import { busy, compiled, log, logVersion, phase, result } from "./run";
+import { busy, compiled, log, logVersion, notLive, phase, result } from "./run";
 import type { Place } from "./places";
 
 /** Up to here output is plain text that wraps; beyond, only the lines in view exist. */
@@ -38,13 +38,14 @@ export function OutputPane() {
 }
 
 function Text({ output }: { output: OutputLog }) {
+  void logVersion.value; // the log is the same object, with more in it
   const row = (at: number): ComponentChildren => <Row line={output.line(at)} />;
   const plain = output.lineCount <= PLAIN_LINES && output.bytes <= PLAIN_BYTES;
   const box = useRef<HTMLPreElement>(null);
   useEffect(() => {
     if (plain && busy()) box.current?.scrollIntoView({ block: "end" });
   }, [output.lineCount]);
-  if (!plain) return <Virtual label="Output" class="text" count={output.lineCount} row={row} follow={busy()} />;
+  if (!plain) return <Virtual label="Output" class="text" count={output.lineCount} row={row} follow={!notLive.value} />;
   return (
     <pre class="text" ref={box} aria-label="Output" data-testid="output">
       {Array.from({ length: output.lineCount }, (_, at) => (
@@ -95,6 +96,7 @@ function PlaceLink({ place, text }: { place: Place; text: string }) {
 }
 
 function BinaryStream({ output, name }: { output: OutputLog; name: StreamName }) {
+  void logVersion.value;
   return (
     <section class="output-part" aria-label={name}>
       <h3 class="label">
@@ -106,6 +108,7 @@ function BinaryStream({ output, name }: { output: OutputLog; name: StreamName })
 }
 
 function Downloads({ output }: { output: OutputLog }) {
+  void logVersion.value;
   if (output.bytes === 0 || busy()) return null;
   const stage = result.value?.run;
   return (
@@ -119,7 +122,9 @@ function Downloads({ output }: { output: OutputLog }) {
               <button type="button" class="button quiet small" onClick={() => download(output.blob(name), `${name}.${output[name].binary ? "bin" : "txt"}`)}>
                 Download {name} <span class="unit">({bytes(output[name].bytes)})</span>
               </button>
-              {stage?.[`${name}_truncated`] === true && <span class="hint"> cut at its limit; the program wrote {bytes(stage[`${name}_bytes`])}</span>}
+              {stage && stage[`${name}_bytes`] > output[name].bytes + output.dropped && (
+                <span class="hint"> cut at its limit; the program wrote {bytes(stage[`${name}_bytes`])}</span>
+              )}
             </span>
           ),
       )}

@@ -33,8 +33,8 @@ export function TerminalPane() {
     };
   }, []);
   return (
-    <div class="terminal" role="group" aria-label="Terminal">
-      <div class="terminal-host" ref={host} />
+    <div class="term-pane" role="group" aria-label="Terminal">
+      <div class="term-host" ref={host} />
     </div>
   );
 }

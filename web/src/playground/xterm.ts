@@ -16,45 +16,36 @@ export interface TerminalEvents {
   live(): boolean;
 }
 
-function createWithNonce(name: string, options?: ElementCreationOptions): HTMLElement {
+/** Terminals on the page; while there are any, elements are made by `createForPolicy`. */
+let terminals = 0;
+
+/**
+ * As `document.createElement`, but so that what the library makes of it is within the page's policy: it
+ * adds `<style>` elements, which need the nonce, and sets `style` attributes, which the policy forbids
+ * although the same through `element.style` is fine.
+ */
+function createForPolicy(name: string, options?: ElementCreationOptions): HTMLElement {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- only for the names of outdated elements
   const element: HTMLElement = Document.prototype.createElement.call(document, name, options);
   if (name === "style") element.nonce = cspNonce();
-  return element;
-}
-
-/**
- * The document as xterm.js sees it. The library adds `<style>` elements, which need the nonce, and
- * sets `style` attributes, which the policy forbids although the same through `element.style` is fine.
- */
-function documentWithNonce(): Document {
-  const createElement = (name: string, options?: ElementCreationOptions): HTMLElement => {
-    const element = createWithNonce(name, options);
+  if (name === "span") {
     const setAttribute = element.setAttribute.bind(element);
     element.setAttribute = (attribute, value) => {
       if (attribute === "style") element.style.cssText = value;
       else setAttribute(attribute, value);
     };
-    return element;
-  };
-  return new Proxy(document, {
-    get(target, property) {
-      if (property === "createElement") return createElement;
-      const value: unknown = Reflect.get(target, property, target);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
-    },
-    set: (target, property, value) => Reflect.set(target, property, value, target),
-  });
+  }
+  return element;
 }
 
-/** A part of the library asks the page's document itself for its `<style>`, but only while it opens. */
-function openWithNonce(xterm: Xterm, host: HTMLElement): void {
-  Object.defineProperty(document, "createElement", { value: createWithNonce, configurable: true });
-  try {
-    xterm.open(host);
-  } finally {
-    Reflect.deleteProperty(document, "createElement"); // the prototype's shows again
-  }
+/** The library asks the page's document for its elements, wherever it is told to take them from. */
+function withinPolicy(): () => void {
+  terminals += 1;
+  Object.defineProperty(document, "createElement", { value: createForPolicy, configurable: true });
+  return () => {
+    terminals -= 1;
+    if (terminals === 0) Reflect.deleteProperty(document, "createElement"); // the prototype's shows again
+  };
 }
 
 function theme(host: HTMLElement): ITheme {
@@ -76,7 +67,6 @@ export class TerminalView {
 
   constructor(host: HTMLElement, events: TerminalEvents) {
     this.#xterm = new Xterm({
-      documentOverride: documentWithNonce(),
       scrollback: SCROLLBACK_LINES,
       screenReaderMode: true,
       minimumContrastRatio: 4.5,
@@ -85,7 +75,8 @@ export class TerminalView {
       theme: theme(host),
     });
     this.#xterm.loadAddon(this.#fit);
-    openWithNonce(this.#xterm, host);
+    this.#stop.push(withinPolicy());
+    this.#xterm.open(host);
     this.#xterm.attachCustomKeyEventHandler((event) => {
       // Tab belongs to the program only while there is one; Shift+Tab always leaves.
       if (event.key === "Tab") return !event.shiftKey && events.live();
@@ -126,7 +117,7 @@ export class TerminalView {
   }
 
   dispose(): void {
-    for (const stop of this.#stop) stop();
     this.#xterm.dispose();
+    for (const stop of this.#stop) stop();
   }
 }

@@ -56,7 +56,9 @@ export function Tabs({ label, tabs, chosen, onChoose, children, end }: Props) {
         </div>
         {end}
       </div>
-      <div class="tabs-panel" role="tabpanel" id={`${prefix}-panel`} aria-labelledby={`${prefix}-${chosen}`}>
+      {/* It scrolls, so a keyboard must be able to reach it. */}
+      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <div class="tabs-panel" tabIndex={0} role="tabpanel" id={`${prefix}-panel`} aria-labelledby={`${prefix}-${chosen}`}>
         {children}
       </div>
     </div>

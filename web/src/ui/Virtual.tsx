@@ -22,11 +22,15 @@ const NEAR_PX = 2 * ROW_PX;
 export function Virtual({ label, count, row, follow = false, class: name = "" }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
+  const lastTop = useRef(0);
   const [view, setView] = useState({ top: 0, height: 600 });
   const look = (): void => {
     const element = box.current;
     if (element === null) return;
-    atEnd.current = element.scrollTop + element.clientHeight >= element.scrollHeight - NEAR_PX;
+    // Rows that came since the view was moved to the end do not mean that somebody scrolled away from it.
+    if (element.scrollTop + element.clientHeight >= element.scrollHeight - NEAR_PX) atEnd.current = true;
+    else if (element.scrollTop < lastTop.current) atEnd.current = false;
+    lastTop.current = element.scrollTop;
     setView({ top: element.scrollTop, height: element.clientHeight });
   };
   useEffect(() => {

@@ -270,10 +270,10 @@ impl Wire {
             self.socket.get_mut().shutdown().await?;
             loop {
                 match self.socket.next().await {
-                    Some(Ok(Message::Close(_))) | None => return Ok(()),
+                    Some(Ok(Message::Close(_))) => return Ok(()),
                     Some(Ok(_)) => {}
-                    // What comes now has no frames that can be told apart.
-                    Some(Err(_)) => return discard(self.socket.get_mut()).await,
+                    // What comes now, if anything, has no frames that can be told apart.
+                    Some(Err(_)) | None => return discard(self.socket.get_mut()).await,
                 }
             }
         };

@@ -78,9 +78,9 @@ pub fn document() -> String {
         webhooks: webhook::webhooks(),
     };
     // Nothing of it can fail to be JSON.
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    // utoipa writes this field of a link by its name in Rust.
+    text.replace("\"operation_id\": ", "\"operationId\": ") + "\n"
 }
 
 /// The schema of `T`, and those it refers to.

@@ -15,6 +15,7 @@ fn report(outcome: Outcome) -> StageReport {
         usage: Usage::default(),
         setup_us: 0,
         warm: true,
+        prestarted: false,
         collect_error: None,
     }
 }

@@ -21,6 +21,7 @@ fn stage(outcome: Outcome, exit_code: Option<i32>) -> Result<StageOutput, Execut
             usage: Usage::default(),
             setup_us: 0,
             warm: true,
+            prestarted: false,
             collect_error: None,
         },
         stdout: Captured::default(),
