@@ -55,7 +55,7 @@ web: ## Build the playground into web/dist
 # ---- Testing ----
 
 .PHONY: test
-test: unit-test vm-test ## Run all tests: here, and under cgroup v2 in a virtual machine
+test: unit-test api-test e2e vm-test ## Run all tests: here, in a browser, and under cgroup v2 in a virtual machine
 
 .PHONY: unit-test
 unit-test: test-deps web web-test ## Run the tests on this host
