@@ -134,7 +134,7 @@ async fn memory_for_bodies_is_bounded_and_given_back() {
 async fn nothing_at_a_path_is_a_404_and_a_wrong_method_a_405() {
     let app = app(|_| {});
     for path in [
-        "/",
+        "/nothing",
         "/v1",
         "/v1/runs/x",
         "/v1/languages/nonsense",
