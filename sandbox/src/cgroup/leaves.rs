@@ -62,6 +62,19 @@ impl Leaves {
         oldest.map_or(Ok(()), |resting| resting.leaf.remove())
     }
 
+    /// Whether any leaf rests.
+    pub fn rests(&self) -> bool {
+        !self.resting.is_empty()
+    }
+
+    /// Removes the leaves that rest.
+    pub fn clear(&mut self) -> io::Result<()> {
+        let resting = std::mem::take(&mut self.resting);
+        resting
+            .into_iter()
+            .try_for_each(|resting| resting.leaf.remove())
+    }
+
     fn rest(&mut self, mut leaf: Box<dyn Leaf>, looks: u32) {
         leaf.rest();
         self.resting.push_back(Resting {

@@ -306,7 +306,31 @@ impl Worker {
         if filled {
             self.tell_of_warm()?;
         }
+        if self.bury_while_idle()? {
+            return Ok(());
+        }
         self.prestart_while_idle()
+    }
+
+    /// Takes leave of the sandboxes that are on their way out, for as long as no message comes. Whether
+    /// one came.
+    fn bury_while_idle(&mut self) -> Result<bool, SandboxFault> {
+        loop {
+            let mut fds = vec![PollFd::new(self.server.as_fd(), PollFlags::POLLIN)];
+            let ending = self.pool.ending();
+            fds.extend(ending.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            if fds.len() == 1 {
+                return Ok(false);
+            }
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                answer => answer.step("wait for a job")?,
+            };
+            if fds[0].any().unwrap_or(false) {
+                return Ok(true);
+            }
+            self.pool.reap()?;
+        }
     }
 
     /// Starts interpreters that are in demand and ends those that are not, one at a time, for as long
@@ -330,6 +354,11 @@ impl Worker {
                 if self.prestarts.starting().is_none() {
                     self.tell_of_warm()?;
                 }
+            } else if self.pool.has_spare_leaves() {
+                if self.message_within(IDLE_BEFORE_TIDYING)? {
+                    return Ok(());
+                }
+                self.pool.drop_spare_leaves()?;
             } else if self.prestarts.is_empty() || self.message_within(DISCARD_EVERY)? {
                 return Ok(());
             }
@@ -423,6 +452,8 @@ fn is_disconnected(error: &std::io::Error) -> bool {
 /// How long a worker is idle before it starts an interpreter: that takes as much CPU time as many a job,
 /// which under load is better spent on the next one.
 const IDLE_BEFORE_PRESTARTING: Duration = Duration::from_millis(2);
+/// How long a worker is idle before it gives up what it keeps only to be quicker under load.
+const IDLE_BEFORE_TIDYING: Duration = Duration::from_secs(1);
 /// How often an idle worker looks for interpreters that nobody asks for any more.
 const DISCARD_EVERY: Duration = Duration::from_mins(1);
 

@@ -8,6 +8,7 @@
 //! [`Leaves`].
 
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -118,8 +119,23 @@ impl Pool {
         Ok(())
     }
 
+    /// What becomes readable when a sandbox that is on its way out is gone.
+    pub(super) fn ending(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.ending.iter().map(Ending::as_fd)
+    }
+
+    /// Whether cgroups are kept for sandboxes to come.
+    pub(super) fn has_spare_leaves(&self) -> bool {
+        self.leaves.rests()
+    }
+
+    /// Gives up the cgroups that are kept for sandboxes to come.
+    pub(super) fn drop_spare_leaves(&mut self) -> Result<(), SandboxFault> {
+        self.leaves.clear().step("remove the spare cgroups")
+    }
+
     /// Takes leave of the sandboxes that are gone.
-    fn reap(&mut self) -> Result<(), SandboxFault> {
+    pub(super) fn reap(&mut self) -> Result<(), SandboxFault> {
         if self.ending.is_empty() {
             return Ok(());
         }

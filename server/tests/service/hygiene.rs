@@ -42,22 +42,24 @@ struct Traces {
     temporary_files: usize,
 }
 
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")));
+    lists
+        .flat_map(|list| {
+            let list = list.unwrap_or_default();
+            let pids = list.split_whitespace().map(str::parse::<u32>);
+            pids.filter_map(Result::ok).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 fn descendants(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
     let mut next = 0;
     while let Some(pid) = all.get(next) {
-        for task in fs::read_dir(format!("/proc/{pid}/task"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            all.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|c| c.parse::<u32>().ok()),
-            );
-        }
+        all.extend(children(*pid));
         next += 1;
     }
     all
@@ -174,11 +176,23 @@ fn one_run(service: &Service, (mode, status): (&str, &str)) {
     assert_eq!(answer["status"], status, "{mode}: {answer}");
 }
 
+/// Whether there is a group for each worker and each sandbox, and no other: what is kept to be quicker
+/// under load is given up by an idle worker.
+fn is_tidy(service: &Service) -> bool {
+    let family = descendants(service.pid());
+    let workers = family.iter().filter(|pid| comm(**pid) == "brig-worker");
+    let sandboxes: usize = workers.map(|pid| children(*pid).len()).sum();
+    let expected = WORKERS as usize + sandboxes;
+    let groups = groups_of(service.pid());
+    groups.iter().all(|g| directories_below(g) == expected)
+}
+
 /// The traces of a service that has nothing to do and has prepared all that it prepares.
 fn settled(service: &Service) -> Traces {
     eventually("all sandboxes are prepared", || {
         (service.metric("brig_warm_sandboxes") - WARM).abs() < 0.5
     });
+    eventually("the workers are tidy", || is_tidy(service));
     let mut last = traces(service);
     eventually("the service settles", || {
         let now = traces(service);

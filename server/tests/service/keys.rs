@@ -185,7 +185,8 @@ fn the_log_has_nothing_secret_whatever_is_logged() {
     let client = anybody.with_key(&token);
     let password = "the-programs-own-password";
     let run = python(&format!("print('{password}')"));
-    assert_eq!(client.post("/v1/runs?x=query-of-theirs", &run).status, 200);
+    assert_eq!(client.post("/v1/runs", &run).status, 200);
+    assert_eq!(client.post("/v1/runs?x=query-of-theirs", &run).status, 400);
     assert_eq!(
         client
             .post("/v1/submissions?wait=true", &submission())
