@@ -58,14 +58,18 @@ fn a_conversation_line_by_line() {
     eventually("the run is counted", || service.metric(OK_RUNS) >= 1.0);
 }
 
+/// Signals are waited for rather than handled: Python calls a handler only once the system call it is in has
+/// ended, and a signal that comes just before `input` reads does not end that.
 const TERMINAL: &str = "
-import os, signal, sys
+import os, signal, threading
 print([os.isatty(fd) for fd in (0, 1, 2)], os.get_terminal_size(), os.environ['TERM'])
-signal.signal(signal.SIGWINCH, lambda *_: print('resized', os.get_terminal_size()))
-def interrupted(*_):
-    print('interrupted')
-signal.signal(signal.SIGINT, interrupted)
-signal.signal(signal.SIGTERM, lambda *_: print('terminated'))
+said = {signal.SIGWINCH: 'resized', signal.SIGINT: 'interrupted', signal.SIGTERM: 'terminated'}
+signal.pthread_sigmask(signal.SIG_BLOCK, said)
+def wait():
+    while True:
+        number = signal.sigwait(said)
+        print(said[number], *[os.get_terminal_size()] * (number == signal.SIGWINCH))
+threading.Thread(target=wait, daemon=True).start()
 while True:
     try:
         print('typed', input('> '))
