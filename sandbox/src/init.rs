@@ -16,7 +16,8 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -37,7 +38,7 @@ use crate::limits::Limits;
 use crate::policy::ProcMount;
 use crate::prestart::Release;
 use crate::prestart::hold::{self, Held};
-use crate::program;
+use crate::program::{self, Memory};
 use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::clone::{Forked, fork};
@@ -45,8 +46,9 @@ use crate::sys::open::close_range;
 use crate::sys::process::{be_child, exit_now, kill_all_others, try_reap};
 use crate::sys::ptrace;
 use crate::sys::seccomp::next_stopped_call;
+use crate::sys::share::{self, Gone, Watched};
 use crate::sys::shared::Marks;
-use crate::wire::Channel;
+use crate::wire::{Channel, encode};
 use crate::worker::Context;
 
 /// What a sandbox is made for; the rest arrives with the job.
@@ -56,6 +58,9 @@ pub struct Shape {
     pub proc: ProcMount,
     /// Layers left out.
     pub off: Layers,
+    /// Until `execve` the program's process has memory of its own, and what it writes to files is charged to its
+    /// cgroup. Otherwise it shares init's, which is quicker, and it is charged as what init writes.
+    pub own_memory: bool,
 }
 
 /// What the worker gives init by forking it.
@@ -125,32 +130,40 @@ fn boot<'a>(birth: &Birth<'a>) -> Result<Init<'a>, SandboxFault> {
     // First what neither of the two needs: a fork copies every descriptor.
     programs.extend(own);
     keep_only(&programs).step("close inherited descriptors")?;
-    let first = fork_program(birth, theirs, clock)?;
-    if birth.script.is_some() {
-        trace(first, &ours)?;
-    }
-    // Init needs none for what it still does: the program has the same user id.
-    if keeps_capabilities {
-        capabilities::drop_bounding_set().step("empty init's capability bounding set")?;
-    }
-    capabilities::drop_working_sets().step("drop init's capabilities")?;
-    keep_only(&own).step("close the program's descriptors")?;
-    let worker = birth
-        .worker
-        .as_fd()
-        .try_clone_to_owned()
-        .step("keep the worker's channel")?;
     let mut init = Init {
-        worker: worker.into(),
-        program: Some(ours),
+        worker: birth.worker,
+        program: None,
         listener: None,
         signals,
-        first,
+        first: Pid::this(),
         ended: None,
         violation: None,
         held: None,
         marks: birth.marks,
     };
+    // Whatever the program's process is, init needs no capability for what it still does: the program has the same
+    // user id.
+    let settle = || {
+        if keeps_capabilities {
+            capabilities::drop_bounding_set().step("empty init's capability bounding set")?;
+        }
+        capabilities::drop_working_sets().step("drop init's capabilities")?;
+        keep_only(&own).step("close the program's descriptors")
+    };
+    // Of this process's copy `settle` disposes.
+    let theirs = ManuallyDrop::new(theirs);
+    let shared = share_with_program(birth, &ours, &theirs, &init.signals, &settle)?;
+    init.first = if let Some(first) = shared {
+        first
+    } else {
+        let first = fork_program(birth, ManuallyDrop::into_inner(theirs), clock)?;
+        if birth.script.is_some() {
+            trace(first, &ours)?;
+        }
+        settle()?;
+        first
+    };
+    init.program = Some(ours);
     if let Some(script) = birth.script {
         init.hold(script)?;
     }
@@ -244,14 +257,56 @@ fn watch_children() -> io::Result<SignalFd> {
     )?)
 }
 
-fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, SandboxFault> {
-    let cgroup = match birth.entry {
+fn cgroup_to_start_in<'a>(birth: &Birth<'a>) -> Option<BorrowedFd<'a>> {
+    match birth.entry {
         Entry::Clone(dir) => Some(dir),
         Entry::Write(_) => None,
-    };
-    match fork(CloneFlags::empty(), cgroup).step("fork the program's process")? {
+    }
+}
+
+fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, SandboxFault> {
+    match fork(CloneFlags::empty(), cgroup_to_start_in(birth)).step("fork the program's process")? {
         Forked::Parent { pid, .. } => Ok(pid),
-        Forked::Child => be_child(|| program::run(birth, &init, clock)),
+        Forked::Child => be_child(|| program::run(birth, &init, Memory::Copied(clock))),
+    }
+}
+
+/// Starts the program's process in init's memory, and returns when it has executed the program: until then init does
+/// nothing but wait for that. `settle` is called while the process waits for init. `None`: it has to be forked.
+fn share_with_program(
+    birth: &Birth<'_>,
+    ours: &Channel,
+    theirs: &Channel,
+    signals: &SignalFd,
+    settle: &dyn Fn() -> Result<(), SandboxFault>,
+) -> Result<Option<Pid>, SandboxFault> {
+    const STEP: &str = "start the program's process";
+    if birth.shape.own_memory || !share::AVAILABLE {
+        return Ok(None);
+    }
+    let watched = Watched {
+        child: ours.as_fd(),
+        signals: signals.as_fd(),
+        supervisor: birth.worker.as_fd(),
+    };
+    let body = || program::run(birth, theirs, Memory::Shared);
+    let (cgroup, stack) = (cgroup_to_start_in(birth), &birth.context.stack);
+    let shared = share::share(cgroup, stack, watched, body, |_| {
+        settle()?;
+        match ours.recv::<FromProgram>().step(STEP)? {
+            Some((FromProgram::Parked, _)) => encode(&ToProgram::Go).step(STEP),
+            Some((FromProgram::Failed(fault), _)) => Err(fault),
+            _ => Err(io::Error::other("it has ended")).step(STEP),
+        }
+    });
+    match shared {
+        Ok(Ok((first, Gone::Spoken))) => Ok(Some(first)),
+        // Or it was told that there is no job.
+        Ok(Ok((_, Gone::Killed))) => exit_now(0),
+        Ok(Err(fault)) => Err(fault),
+        // Before Linux 6.1 not for whoever is between two time namespaces (`copy_namespaces()`, kernel/nsproxy.c).
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+        Err(e) => Err(e).step(STEP),
     }
 }
 
@@ -286,7 +341,7 @@ pub fn keep_only(fds: &[RawFd]) -> io::Result<()> {
 }
 
 struct Init<'a> {
-    worker: Channel,
+    worker: &'a Channel,
     /// Until the program's process has said that it is about to execute, or is gone.
     program: Option<Channel>,
     listener: Option<OwnedFd>,
@@ -434,9 +489,9 @@ impl Init<'_> {
             Some((FromProgram::Failed(fault), _)) => {
                 self.worker.send(&FromInit::Failed(fault), &[])?;
             }
-            // The first is sent before all others, and taken there. Without any it ended; how is told by
-            // its exit status.
-            Some((FromProgram::Traceable, _)) | None => {}
+            // These come before all others, and are taken there. Without any it ended; how is told by its exit
+            // status.
+            Some((FromProgram::Traceable | FromProgram::Parked, _)) | None => {}
         }
         Ok(())
     }

@@ -64,6 +64,19 @@ pub struct Ended {
     pub violation: Option<(u32, i32)>,
 }
 
+impl Ended {
+    /// What there is to say of a process that did not become the program.
+    pub fn killed_early() -> std::io::Result<Self> {
+        Ok(Self {
+            exit_code: None,
+            signal: Some(libc::SIGKILL),
+            at_ns: crate::init::now_ns()?,
+            resources: Resources::default(),
+            violation: None,
+        })
+    }
+}
+
 /// What only getrusage(2) counts.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // named as in getrusage(2)
@@ -113,10 +126,10 @@ pub enum FromProgramToWorker {
     Terminal,
 }
 
-/// From init to the program's process, if what that executes is to be held.
+/// From init to the program's process.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToProgram {
-    /// It is traced and may go on.
+    /// Init has done its part, and the process may go on.
     Go,
 }
 
@@ -125,6 +138,8 @@ pub enum ToProgram {
 pub enum FromProgram {
     /// Init may trace this process now; it waits for that. Only if what it executes is to be held.
     Traceable,
+    /// This process shares init's memory, and waits until init does nothing but wait.
+    Parked,
     /// The filter is on; `execve` comes next. Carries the filter's listener if there is a filter.
     Locked,
     /// A step failed; the process is exiting.

@@ -46,11 +46,25 @@ use crate::terminal::{self, Terminal};
 use crate::wire::Channel;
 use crate::worker::CompiledPolicy;
 
+/// What the program's process has from init.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory {
+    /// A copy of all its memory, and its own time namespace: nanoseconds which, added to this process's
+    /// CLOCK_MONOTONIC, give the host's.
+    Copied(u64),
+    /// The memory itself ([`crate::sys::share`]). Time namespaces go with memory, so the clock is the host's.
+    Shared,
+}
+
 /// Is the program's process. Runs in the child of init's fork.
 ///
 /// If what it executes is to be held ([`crate::prestart`]), it first waits for init to trace it.
-pub fn run(birth: &Birth<'_>, init: &Channel, clock: u64) -> ! {
-    let process = Process { birth, init, clock };
+pub fn run(birth: &Birth<'_>, init: &Channel, memory: Memory) -> ! {
+    let process = Process {
+        birth,
+        init,
+        memory,
+    };
     let Err(fault) = process.prepare_and_run();
     let _ = init.send(&FromProgram::Failed(fault), &[]);
     exit_now(1)
@@ -71,8 +85,7 @@ pub fn rlimit_cpu_seconds(cpu_time_ms: u64, setup_cpu_ns: u64) -> u64 {
 struct Process<'a> {
     birth: &'a Birth<'a>,
     init: &'a Channel,
-    /// Nanoseconds which, added to this process's CLOCK_MONOTONIC, give the host's.
-    clock: u64,
+    memory: Memory,
 }
 
 impl Process<'_> {
@@ -85,6 +98,9 @@ impl Process<'_> {
         let mut keep = vec![self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()];
         keep.extend(self.birth.context.fds().map(|fd| fd.as_raw_fd()));
         keep_only(&keep).step("close inherited descriptors")?;
+        if let Memory::Shared = self.memory {
+            self.park()?;
+        }
         let Some((ProgramJob { job, probe }, fds)) =
             self.birth.jobs.recv().step("receive the job")?
         else {
@@ -112,12 +128,14 @@ impl Process<'_> {
             None => stdio,
         };
         let executable = Executable::find(&job, policy);
+        // After the announcement there is no allocating: whoever is killed while allocating in shared memory
+        // spoils it, and init takes a process that has announced itself for one that has not.
+        let (argv, envp) = (strings(job.argv.clone())?, strings(job.env.clone())?);
         self.lock_down(&job, policy, stdio, &executable)?;
         self.announce(policy, cpu_before_ns)?;
         if let Some(probe) = probe {
             exit_now(probe::run(probe));
         }
-        let (argv, envp) = (strings(job.argv.clone())?, strings(job.env)?);
         let error = executable.run(&argv, &envp);
         give_up(job.argv.first().map_or("", String::as_str), &error)
     }
@@ -129,6 +147,16 @@ impl Process<'_> {
         prctl::set_dumpable(true).step(STEP)?;
         self.init.send(&FromProgram::Traceable, &[]).step(STEP)?;
         self.init.recv::<ToProgram>().step(STEP).map(|_| ())
+    }
+
+    /// Lets init finish its own preparations, for which it needs the memory that it shares.
+    fn park(&self) -> Result<(), SandboxFault> {
+        const STEP: &str = "wait for init";
+        self.init.send(&FromProgram::Parked, &[]).step(STEP)?;
+        match self.init.recv::<ToProgram>().step(STEP)? {
+            Some((ToProgram::Go, _)) => Ok(()),
+            None => exit_now(0),
+        }
     }
 
     /// Gives the worker the terminal's master and returns the program's standard streams.
@@ -200,11 +228,18 @@ impl Process<'_> {
         let usage = getrusage(UsageWho::RUSAGE_SELF).step("read the usage so far")?;
         let cpu_ns = cpu_ns().step("read the CPU time so far")?;
         self.birth.marks.set(&Mark {
-            execve_at_ns: now_ns().step("read the clock")? + self.clock,
+            execve_at_ns: now_ns().step("read the clock")? + self.clock_offset(),
             setup_cpu_ns: cpu_ns.saturating_sub(cpu_before_ns),
             resources: Resources::from_usage(&usage),
         });
         Ok(())
+    }
+
+    fn clock_offset(&self) -> u64 {
+        match self.memory {
+            Memory::Copied(offset) => offset,
+            Memory::Shared => 0,
+        }
     }
 
     /// Returns the CPU time that this process used before its group began to count.
@@ -369,8 +404,11 @@ fn fit_work_dirs(limits: &Limits, off: Layers) -> io::Result<()> {
 pub fn unpack(files: &Reader) -> io::Result<()> {
     files.for_each(|entry, content| {
         let path = Path::new("/box").join(&entry.path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        if let Some(parent) = Path::new(&entry.path)
+            .parent()
+            .filter(|p| *p != Path::new(""))
+        {
+            fs::create_dir_all(Path::new("/box").join(parent))?;
         }
         let mode = if entry.executable { 0o755 } else { 0o644 };
         let mut file = File::options()

@@ -44,7 +44,7 @@ impl Channel {
 
     /// Sends one message, whole or not at all.
     pub fn send<T: Serialize>(&self, message: &T, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+        let bytes = encode(message)?;
         if bytes.len() > MAX_MESSAGE_BYTES || fds.len() > MAX_FDS {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -128,6 +128,11 @@ impl Channel {
             .intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
         Ok((message.bytes, fds, cut))
     }
+}
+
+/// A message as [`Channel::send`] sends it.
+pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    postcard::to_stdvec(message).map_err(io::Error::other)
 }
 
 impl AsFd for Channel {

@@ -48,7 +48,7 @@ pub fn hold(first: Pid, program: &Channel, script: &str) -> Result<(Held, OwnedF
     let listener = match program.recv::<FromProgram>().step(STEP)? {
         Some((FromProgram::Failed(fault), _)) => return Err(fault),
         Some((FromProgram::Locked, mut fds)) => fds.pop(),
-        Some((FromProgram::Traceable, _)) | None => None,
+        Some((FromProgram::Traceable | FromProgram::Parked, _)) | None => None,
     };
     let listener = listener
         .ok_or_else(|| io::Error::other("it has no seccomp filter"))

@@ -32,8 +32,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::inside::Resources;
 
-/// The most bytes of files that init writes for an interpreter. They are charged to the worker's
-/// group and not to the program's, which init is not in; jobs with more are started plainly.
+/// The most bytes of a job's files that are written by init, for an interpreter, or in its memory. They are charged
+/// to the worker's group and not to the program's, which init is not in; jobs with more are started plainly, by a
+/// process with memory of its own.
 pub const MAX_FILES_BYTES: u64 = 1 << 20;
 
 /// The most memory of an interpreter that is kept, in bytes.

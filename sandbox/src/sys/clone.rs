@@ -14,7 +14,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// `struct clone_args` (linux/sched.h), all 88 bytes of version 2.
 #[repr(C, align(8))]
 #[derive(Default)]
-struct CloneArgs {
+pub(super) struct CloneArgs {
     flags: u64,
     pidfd: u64,
     child_tid: u64,
@@ -26,6 +26,28 @@ struct CloneArgs {
     set_tid: u64,
     set_tid_size: u64,
     cgroup: u64,
+}
+
+impl CloneArgs {
+    /// For a child that tells its end by SIGCHLD and starts in `cgroup` (a directory of a v2 hierarchy) if
+    /// given. The flags are bits; the sign of the type they are declared with means nothing.
+    pub(super) fn new(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> Self {
+        let mut args = Self {
+            flags: u64::from(flags.cast_unsigned()),
+            exit_signal: libc::SIGCHLD as u64,
+            ..Self::default()
+        };
+        if let Some(cgroup) = cgroup {
+            args.flags |= CLONE_INTO_CGROUP;
+            args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or(u64::MAX);
+        }
+        args
+    }
+
+    /// Gives the child a stack of its own, which begins at `base`.
+    pub(super) fn set_stack(&mut self, base: u64, bytes: u64) {
+        (self.stack, self.stack_size) = (base, bytes);
+    }
 }
 
 /// Which side of a [`fork`] this is.
@@ -49,17 +71,9 @@ pub enum Forked {
 /// supervisor, workers and inits never start a thread; see [`assert_single_threaded`].
 pub fn fork(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
     let mut pidfd: RawFd = -1;
-    let mut args = CloneArgs {
-        // The flags are bits; the sign of the i32 they are declared with means nothing.
-        flags: u64::from(flags.bits().cast_unsigned()) | CLONE_PIDFD,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
-    if let Some(cgroup) = cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or(u64::MAX);
-    }
+    let mut args = CloneArgs::new(flags.bits(), cgroup);
+    args.flags |= CLONE_PIDFD;
+    args.pidfd = (&raw mut pidfd) as u64;
     // SAFETY: without CLONE_VM the child gets its own copy of this memory and stack, as with
     // fork(); callers are single-threaded, so no lock is held by a thread that the child lacks;
     // `args` and `pidfd` outlive the call, and the size passed is that of `args`.

@@ -10,6 +10,7 @@ pub mod pipe;
 pub mod process;
 pub mod ptrace;
 pub mod seccomp;
+pub mod share;
 pub mod shared;
 pub mod terminal;
 

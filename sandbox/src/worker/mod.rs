@@ -37,6 +37,7 @@ use crate::step::Step;
 use crate::sys::clone::assert_single_threaded;
 use crate::sys::process::trim_heap;
 use crate::sys::seccomp::Program;
+use crate::sys::share::ChildStack;
 use crate::wire::Channel;
 
 mod pool;
@@ -100,6 +101,8 @@ pub struct Context {
     pub off: Layers,
     /// Where its sandboxes' groups go.
     pub group: WorkerGroup,
+    /// For the program's process of each sandbox, while that shares init's memory.
+    pub stack: ChildStack,
 }
 
 impl Context {
@@ -118,10 +121,11 @@ impl Context {
         self.policies.values().flat_map(|policy| policy.files.fds())
     }
 
-    fn shape(&self, policy: &str, off: Layers) -> Result<Shape, SandboxFault> {
+    fn shape(&self, policy: &str, off: Layers, own_memory: bool) -> Result<Shape, SandboxFault> {
         Ok(Shape {
             proc: self.policy(policy)?.policy.proc,
             off: self.off | off,
+            own_memory,
         })
     }
 }
@@ -164,6 +168,7 @@ fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
         policies,
         off: settings.off,
         group,
+        stack: ChildStack::new().step("map a stack")?,
     })
 }
 

@@ -62,6 +62,7 @@ impl Pool {
             self.shapes.push_back(Shape {
                 proc: FIRST_SHAPE,
                 off: context.off,
+                own_memory: false,
             });
         }
         let lacks = |shape: &&Shape| {

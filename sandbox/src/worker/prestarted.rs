@@ -1,7 +1,7 @@
 //! The interpreters that a worker keeps started and held. See [`crate::prestart`].
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -170,7 +170,7 @@ impl Prestarts {
         job: &Job,
         inputs: &Inputs<'_>,
     ) -> Result<Option<Ready>, SandboxFault> {
-        if self.most == 0 || size_of_all(inputs.archives) > MAX_FILES_BYTES {
+        if self.most == 0 || inputs.archive_bytes() > MAX_FILES_BYTES {
             return Ok(None);
         }
         let Some(key) = Key::of(job, inputs.streams[0]) else {
@@ -257,7 +257,7 @@ impl Ready {
 impl Prestarted {
     fn begin(context: &Context, pool: &mut Pool, key: &Key) -> Result<Self, SandboxFault> {
         let job = key.job();
-        let shape = context.shape(&job.policy, Layers::empty())?;
+        let shape = context.shape(&job.policy, Layers::empty(), true)?;
         let stand_ins = StandIns::new(key.stdin()).step("make streams for the interpreter")?;
         let sandbox = pool.create_for(context, shape, Some(key.script()))?;
         let begun = sandbox
@@ -343,12 +343,4 @@ fn readable_within(channel: &Channel, bound: Duration) -> io::Result<bool> {
             answer => return Ok(answer? > 0),
         }
     }
-}
-
-fn size_of_all(files: &[OwnedFd]) -> u64 {
-    let size = |fd: &OwnedFd| {
-        let status = nix::sys::stat::fstat(fd);
-        status.map_or(u64::MAX, |s| u64::try_from(s.st_size).unwrap_or(u64::MAX))
-    };
-    files.iter().map(size).fold(0, u64::saturating_add)
 }

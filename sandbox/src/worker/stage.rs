@@ -13,6 +13,7 @@ use crate::cgroup::{Counters, online_cpus};
 use crate::inside::{Ended, FromInit, FromProgramToWorker, ProgramJob, Resources, ToInit};
 use crate::layers::Layers;
 use crate::policy::seccomp::call_name;
+use crate::prestart::MAX_FILES_BYTES;
 use crate::protocol::{Collect, FromWorker, Job, StopReason, ToWorker, UserSignal};
 use crate::report::{Outcome, Sample, SandboxFault, StageReport, Usage, Violation};
 use crate::step::Step;
@@ -125,7 +126,9 @@ fn begin<'a>(
             }
         }
     }
-    let shape = context.shape(&message.job.policy, off)?;
+    // A probe is our own code and executes nothing; it must not act in init's memory.
+    let own_memory = message.probe.is_some() || inputs.are_large();
+    let shape = context.shape(&message.job.policy, off, own_memory)?;
     let (sandbox, warm) = equipment.pool.take(context, shape)?;
     let stage = new(sandbox, warm, None);
     match stage.hand_over(message, &inputs) {
@@ -169,6 +172,20 @@ impl<'a> Inputs<'a> {
             files: &fds[archives..files],
         })
     }
+
+    /// How large the archives are together.
+    pub(super) fn archive_bytes(&self) -> u64 {
+        let size = |fd: &OwnedFd| {
+            let status = nix::sys::stat::fstat(fd);
+            status.map_or(u64::MAX, |s| u64::try_from(s.st_size).unwrap_or(u64::MAX))
+        };
+        self.archives.iter().map(size).fold(0, u64::saturating_add)
+    }
+
+    /// Whether the job's files must be charged to the program.
+    fn are_large(&self) -> bool {
+        !self.files.is_empty() || self.archive_bytes() > MAX_FILES_BYTES
+    }
 }
 
 /// Tells the server that the program may run from here on. Said before the job is in the sandbox's
@@ -199,7 +216,8 @@ struct Stage<'a> {
     /// The first reason to end the program, and when that was.
     stop: Option<(Stop, Instant)>,
     mark: Option<Mark>,
-    /// The sandbox has taken the job, and its end of the jobs channel is closed.
+    /// The sandbox has taken the job, and its end of the jobs channel is closed. Noticed when it matters:
+    /// that comes right when the program begins, which should have the CPU for itself then.
     handed_over: bool,
     /// Of an interpreter that was started before the job was known.
     start_up: Option<StartUp>,
@@ -338,7 +356,8 @@ impl Stage<'_> {
             PollFd::new(self.server.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.sandbox.init.as_fd(), PollFlags::POLLIN),
         ];
-        if !self.handed_over {
+        // Nothing else than a terminal is ever sent on it.
+        if !self.handed_over && self.job.pty.is_some() {
             fds.push(PollFd::new(self.sandbox.jobs.as_fd(), PollFlags::POLLIN));
         }
         match ppoll(&mut fds, Some(timeout.into()), None) {
@@ -369,11 +388,15 @@ impl Stage<'_> {
             Some((FromInit::Ended(ended), _)) => Ok(Some(ended)),
             Some((FromInit::Failed(fault), _)) => Err(fault),
             Some((FromInit::Collected { .. } | FromInit::Held | FromInit::Released, _)) => Ok(None),
+            // It goes, too, when the program's process is killed before it is the program.
+            None if self.mark.or_else(|| self.sandbox.marks.get()).is_none() => {
+                Ended::killed_early().map(Some).step("hear from init")
+            }
             None => Err(SandboxFault {
                 step: "hear from init".to_owned(),
                 detail: "it ended without a word".to_owned(),
                 errno: None,
-                started: self.mark.is_some(),
+                started: true,
             }),
         }
     }
@@ -389,6 +412,15 @@ impl Stage<'_> {
                 Ok(())
             }
         }
+    }
+
+    fn is_handed_over(&mut self) -> Result<bool, SandboxFault> {
+        let mut fds = [PollFd::new(self.sandbox.jobs.as_fd(), PollFlags::POLLIN)];
+        let said = |n: nix::Result<i32>| n.step("look at the program's channel").map(|n| n > 0);
+        if !self.handed_over && said(nix::poll::poll(&mut fds, PollTimeout::ZERO))? {
+            self.on_program()?;
+        }
+        Ok(self.handed_over)
     }
 
     fn pass_on_terminal(&self, fds: &[OwnedFd]) -> Result<(), SandboxFault> {
@@ -444,8 +476,8 @@ impl Stage<'_> {
     }
 
     /// Before `execve` a signal would end our own process, which must do its steps.
-    fn signal(&self, signal: UserSignal) -> Result<(), SandboxFault> {
-        if !self.handed_over || self.mark.is_none() {
+    fn signal(&mut self, signal: UserSignal) -> Result<(), SandboxFault> {
+        if !self.is_handed_over()? || self.mark.is_none() {
             return Ok(());
         }
         let signal = ToInit::Signal(signal.as_signal() as i32);

@@ -146,6 +146,11 @@ impl Service {
         None
     }
 
+    /// What its log has that nobody has looked at.
+    pub(crate) fn log_so_far(&self) -> Vec<String> {
+        self.log.lock().unwrap().try_iter().collect()
+    }
+
     /// What is left of its log; to be called after its end.
     pub(crate) fn rest_of_log(&self) -> Vec<String> {
         let log = self.log.lock().unwrap();

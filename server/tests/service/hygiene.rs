@@ -218,7 +218,7 @@ fn two_thousand_mixed_runs_leave_nothing_behind() {
         after = traces(&service);
         after == before
     });
-    assert_eq!(after, before);
+    assert_eq!(after, before, "{:#?}", service.log_so_far());
     let grown = memory_kib(&service).saturating_sub(memory_before);
     println!(
         "memory before {memory_before} KiB, grown by {grown} KiB after {RUNS} runs; {after:?}"
