@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::board::Board;
 use super::borderline::Reruns;
@@ -14,10 +15,11 @@ use super::config::JudgingConfig;
 use super::document;
 use super::interactive::Pairs;
 use super::live::Live;
+use super::patience::Patience;
 use super::task::{Checker, Helper, Task};
 use super::testing::{ATTEMPTS, Bench, Judge, is_transient, of_run};
 use crate::api::{Submission, SubmissionState, Verdict};
-use crate::blob::{BlobStore, PinError};
+use crate::blob::{BlobPin, BlobStore, PinError};
 use crate::metrics::Metrics;
 use crate::pool::{Class, Turn};
 use crate::run::{Compiled, Engine, Program, Sources, show_stage};
@@ -62,14 +64,7 @@ impl Means {
         task: &Arc<Task>,
     ) -> Result<Board, Stopped> {
         let turn = Turn::judging(class(task.priority), owner);
-        let pin = self.blobs.pin(owner, task.blobs()).await;
-        let _pin = pin.map_err(|error| match error {
-            PinError::Missing(_) => Stopped {
-                verdict: Verdict::JudgeError,
-                message: format!("test data are gone: {error}"),
-            },
-            PinError::Store(error) => Stopped::failed(&error.into()),
-        })?;
+        let _pin = self.pin(live.id(), owner, task).await?;
         live.stand(SubmissionState::Compiling);
         let program = self.compile(live, task, turn).await?;
         let judge = self.judges(task, turn).await?;
@@ -78,6 +73,7 @@ impl Means {
             engine: self.engine.clone(),
             blobs: self.blobs.clone(),
             spool: self.spool.clone(),
+            id: live.id(),
             kept_bytes: self.config.kept_output_bytes,
             reruns: Reruns::new(&self.config),
             owner,
@@ -89,6 +85,23 @@ impl Means {
             metrics: Arc::clone(&self.metrics),
         };
         Ok(self.tests(live, &bench).await)
+    }
+
+    /// Keeps the test data for as long as they are needed.
+    async fn pin(&self, id: Uuid, owner: Owner, task: &Task) -> Result<BlobPin, Stopped> {
+        let mut patience = Patience::new(&self.metrics.judging);
+        loop {
+            match self.blobs.pin(owner, task.blobs()).await {
+                Ok(pin) => return Ok(pin),
+                Err(PinError::Store(error)) => patience.after(id, &error).await,
+                Err(error @ PinError::Missing(_)) => {
+                    return Err(Stopped {
+                        verdict: Verdict::JudgeError,
+                        message: format!("test data are gone: {error}"),
+                    });
+                }
+            }
+        }
     }
 
     async fn compile(&self, live: &Live, task: &Task, turn: Turn) -> Result<Program, Stopped> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use crate::api::Verdict;
 use crate::metrics::{Maker, TIME_BUCKETS};
@@ -19,6 +19,7 @@ pub(crate) struct JudgingMetrics {
     tests: IntCounterVec,
     waiting: IntGauge,
     active: IntGauge,
+    store_failures: IntCounter,
     recent: Arc<Recent>,
 }
 
@@ -56,6 +57,10 @@ impl JudgingMetrics {
                 "brig_submissions_active",
                 "Submissions that are being judged",
             ),
+            store_failures: make.counter(
+                "brig_judging_store_failures_total",
+                "Times that judging found the store failing and waited to ask it again",
+            ),
             recent: Arc::clone(&make.recent),
         }
     }
@@ -84,6 +89,11 @@ impl JudgingMetrics {
     pub(super) fn tested(&self, verdict: Verdict) {
         self.tests.with_label_values(&[verdict.as_str()]).inc();
         self.recent.test(verdict);
+    }
+
+    /// The store failed, and is asked again later.
+    pub(super) fn store_failed(&self) {
+        self.store_failures.inc();
     }
 
     /// How many submissions wait, and are judged.

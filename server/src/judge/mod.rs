@@ -16,6 +16,7 @@ pub mod interactive;
 mod live;
 mod metrics;
 mod output;
+mod patience;
 mod points;
 mod service;
 mod talking;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use super::document::{self, metadata};
 use super::drive::{self, Means, Stopped};
 use super::interactive::Pairs;
 use super::live::Live;
+use super::patience::Patience;
 use super::task::Task;
 use super::validate::{Bounds, validate};
 use super::waiting::{NoRoom, Waiting};
@@ -41,8 +42,6 @@ use crate::webhook::Webhooks;
 
 /// Submissions that have ended and are still remembered here, for those who follow them.
 const REMEMBERED: usize = 256;
-/// A result that cannot be stored is tried again after this long.
-const STORE_AGAIN: Duration = Duration::from_millis(500);
 /// Bounds of what a refused caller is told to wait.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_mins(10);
@@ -83,6 +82,8 @@ struct Inner {
     state: Mutex<State>,
     /// Somebody waits, or there is room again.
     wake: Notify,
+    /// None is begun any more.
+    draining: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -93,7 +94,6 @@ struct State {
     ended: VecDeque<Uuid>,
     /// What judging one takes, from start to end.
     mean: Option<Duration>,
-    draining: bool,
 }
 
 /// A submission that was checked.
@@ -117,6 +117,16 @@ struct Kept {
     /// The trace of the request that brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
+}
+
+/// What the store has of a submission that is next.
+enum Found {
+    /// Its request, and what is shown of it.
+    Whole(Kept, Stored),
+    /// It has its result.
+    Over,
+    /// It was not to be had before the service drained; the next one will judge it.
+    Left,
 }
 
 /// What became of a new submission.
@@ -176,6 +186,7 @@ impl Judging {
             means,
             state: Mutex::default(),
             wake: Notify::new(),
+            draining: watch::Sender::new(false),
         }))
     }
 
@@ -207,7 +218,7 @@ impl Judging {
 
     /// From now on none is begun; what waits is judged after the next start.
     pub fn drain(&self) {
-        self.0.lock().draining = true;
+        self.0.draining.send_replace(true);
     }
 
     fn next(&self) -> Option<Pending> {
@@ -217,10 +228,10 @@ impl Judging {
             0 => workers.saturating_mul(2),
             active => active,
         };
-        let mut state = self.0.lock();
-        if state.draining {
+        if *self.0.draining.borrow() {
             return None;
         }
+        let mut state = self.0.lock();
         let next = state.waiting.next(limit)?;
         let live = || Arc::new(Live::new(next.id, next.owner));
         state.lives.entry(next.id).or_insert_with(live);
@@ -385,14 +396,17 @@ impl Judging {
     async fn judge(&self, pending: Pending) {
         let begun = Instant::now();
         match self.read(&pending).await {
-            Ok(Some((kept, stored))) => {
+            Ok(Found::Whole(kept, stored)) => {
                 let span = tracing::error_span!("submission", submission = %pending.id);
                 telemetry::adopt(&span, kept.trace.as_deref());
                 let judged = self.judge_kept(&pending, kept, &stored, begun);
                 judged.instrument(span).await;
             }
-            // It had its result after all.
-            Ok(None) => {}
+            Ok(Found::Over) => {}
+            Ok(Found::Left) => {
+                self.0.lock().waiting.put_back(pending);
+                return;
+            }
             Err(stopped) => {
                 self.give_up(&pending, &stopped).await;
             }
@@ -427,24 +441,33 @@ impl Judging {
         self.conclude(&live, pending, result, &task, begun).await;
     }
 
-    /// The submission as it was accepted; `None` if there is nothing to be judged any more.
-    async fn read(&self, pending: &Pending) -> Result<Option<(Kept, Stored)>, Stopped> {
-        let store = &self.0.parts.store;
-        let read = async {
-            let request = store.request(pending.id).await?;
-            let stored = store.submission(Whose::Anyone, pending.id).await?;
-            Ok::<_, StoreError>(request.zip(stored))
-        };
-        let found = read.await.map_err(|error| Stopped {
-            verdict: Verdict::InternalError,
-            message: format!("the submission cannot be read: {error}"),
-        })?;
-        let Some((request, stored)) = found else {
-            return Ok(None);
+    /// The submission as it was accepted, however long the store takes to give it.
+    async fn read(&self, pending: &Pending) -> Result<Found, Stopped> {
+        let live = self.live(pending);
+        let mut patience = self.patience();
+        let (request, stored) = loop {
+            match self.read_once(pending.id).await {
+                Ok(Some(whole)) => break whole,
+                Ok(None) => return Ok(Found::Over),
+                Err(error) => tokio::select! {
+                    biased;
+                    () = live.cancelled() => return Err(cancelled()),
+                    () = self.0.drained() => return Ok(Found::Left),
+                    () = patience.after(pending.id, &error) => {}
+                },
+            }
         };
         let kept = serde_json::from_slice(&request);
-        let kept: Kept = kept.map_err(|error| unusable(&error.to_string()))?;
-        Ok(Some((kept, stored)))
+        let kept = kept.map_err(|error| unusable(&error.to_string()))?;
+        Ok(Found::Whole(kept, stored))
+    }
+
+    /// The request and what is shown; `None` if it has its result.
+    async fn read_once(&self, id: Uuid) -> Result<Option<(Vec<u8>, Stored)>, StoreError> {
+        let store = &self.0.parts.store;
+        let request = store.request(id).await?;
+        let stored = store.submission(Whose::Anyone, id).await?;
+        Ok(request.zip(stored))
     }
 
     /// What is to be judged, and the document that shows it.
@@ -497,21 +520,19 @@ impl Judging {
 
     /// Stores the result of one that was not begun, and tells everybody who waits.
     async fn give_up(&self, pending: &Pending, stopped: &Stopped) -> Vec<u8> {
-        let stored = loop {
-            match self
-                .0
-                .parts
-                .store
-                .submission(Whose::Anyone, pending.id)
-                .await
-            {
-                Ok(stored) => break stored,
-                Err(error) => self.patience(pending.id, &error).await,
+        let mut patience = self.patience();
+        let found = loop {
+            match self.read_once(pending.id).await {
+                Ok(found) => break found,
+                Err(error) => patience.after(pending.id, &error).await,
             }
         };
-        let before = stored.map(|stored| stored.document).unwrap_or_default();
+        let (delivery, before) = match found {
+            Some((request, stored)) => (self.owed(&request), stored.document),
+            // Somebody else's result stays.
+            None => (None, Vec::new()),
+        };
         let document = document::given_up(&before, stopped.verdict, &stopped.message);
-        let delivery = self.owed(pending.id).await;
         self.finish(pending, stopped.verdict, document.clone(), delivery, None)
             .await;
         if let Some(live) = self.0.lock().lives.get(&pending.id) {
@@ -520,10 +541,9 @@ impl Judging {
         document
     }
 
-    /// The callback that an unjudged submission asked for, if it can still be understood.
-    async fn owed(&self, id: Uuid) -> Option<NewDelivery> {
-        let request = self.0.parts.store.request(id).await.ok()??;
-        let kept: Kept = serde_json::from_slice(&request).ok()?;
+    /// The callback that an unjudged submission asked for, if `request` can still be understood.
+    fn owed(&self, request: &[u8]) -> Option<NewDelivery> {
+        let kept: Kept = serde_json::from_slice(request).ok()?;
         let parsed = parse::<SubmissionRequest>(kept.request.get().as_bytes()).ok()?;
         self.callback(parsed.value?.callback.as_deref()).ok()?
     }
@@ -553,6 +573,7 @@ impl Judging {
             at: OffsetDateTime::now_utc(),
             delivery,
         };
+        let mut patience = self.patience();
         loop {
             match self.0.parts.store.finish(done.clone()).await {
                 Ok(new) => {
@@ -567,14 +588,13 @@ impl Judging {
                     tracing::info!(submission = %pending.id, verdict = verdict.as_str(), "submission finished");
                     return;
                 }
-                Err(error) => self.patience(pending.id, &error).await,
+                Err(error) => patience.after(pending.id, &error).await,
             }
         }
     }
 
-    async fn patience(&self, id: Uuid, error: &StoreError) {
-        tracing::error!(submission = %id, "the store fails, and is tried again: {error}");
-        tokio::time::sleep(STORE_AGAIN).await;
+    fn patience(&self) -> Patience<'_> {
+        Patience::new(&self.0.parts.metrics.judging)
     }
 
     fn live(&self, pending: &Pending) -> Arc<Live> {
@@ -719,6 +739,16 @@ pub enum Followed {
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no more are begun.
+    async fn drained(&self) {
+        // The sender lives as long as `self`.
+        let _ = self
+            .draining
+            .subscribe()
+            .wait_for(|draining| *draining)
+            .await;
     }
 }
 

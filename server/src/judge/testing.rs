@@ -12,6 +12,7 @@ use brig_sandbox::limits::Limits;
 use brig_sandbox::sys::memfd;
 use serde_json::value::RawValue;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::board::Outcome;
 use super::borderline::{self, Reruns};
@@ -19,14 +20,15 @@ use super::checker::{self, Ended, Judged, Judgement, Setup};
 use super::compare::{Comparer, Comparison};
 use super::interactive::Pairs;
 use super::output::{Comparing, Spool};
+use super::patience::Patience;
 use super::task::{Data, Task, Test};
 use crate::api::{CheckerProtocol, Rerun, RerunReason, RunStatus, Verdict};
-use crate::blob::BlobStore;
+use crate::blob::{BlobHash, BlobStore};
 use crate::language::{StageKind, StagePlan};
 use crate::metrics::Metrics;
 use crate::pool::{ExecuteError, Inputs, Reading, Turn};
 use crate::run::{Engine, Halt, Program, StageResult};
-use crate::store::Owner;
+use crate::store::{Owner, StoreError};
 
 /// A worker that was lost, or a sandbox that failed, costs a stage nothing but time, this often.
 pub(super) const ATTEMPTS: usize = 3;
@@ -39,6 +41,8 @@ pub(super) struct Bench {
     pub(super) spool: PathBuf,
     /// How much of each output is shown.
     pub(super) kept_bytes: u64,
+    /// The submission.
+    pub(super) id: Uuid,
     pub(super) owner: Owner,
     pub(super) turn: Turn,
     pub(super) task: Arc<Task>,
@@ -353,18 +357,28 @@ impl Bench {
     pub(super) async fn file(&self, data: &Data) -> anyhow::Result<Arc<OwnedFd>> {
         let fd = match data {
             Data::Inline(bytes) => memfd::read_only(c"data", bytes)?,
-            Data::Blob(hash) => self.blobs.open_for(self.owner, *hash).await?,
+            Data::Blob(hash) => self.blob(*hash).await?,
         };
         Ok(Arc::new(fd))
+    }
+
+    /// A pinned blob, however long the store takes to say that it is there.
+    async fn blob(&self, hash: BlobHash) -> io::Result<OwnedFd> {
+        let mut patience = Patience::new(&self.metrics.judging);
+        loop {
+            let opened = self.blobs.open_for(self.owner, hash).await;
+            let failed = opened.as_ref().err().and_then(io::Error::get_ref);
+            match failed.and_then(|cause| cause.downcast_ref::<StoreError>()) {
+                Some(error) => patience.after(self.id, error).await,
+                None => return opened,
+            }
+        }
     }
 
     async fn reader(&self, data: &Data) -> anyhow::Result<Box<dyn Read + Send>> {
         Ok(match data {
             Data::Inline(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
-            Data::Blob(hash) => {
-                let fd = self.blobs.open_for(self.owner, *hash).await?;
-                Box::new(File::from(fd))
-            }
+            Data::Blob(hash) => Box::new(File::from(self.blob(*hash).await?)),
         })
     }
 }

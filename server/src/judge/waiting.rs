@@ -107,8 +107,19 @@ impl Waiting {
         })
     }
 
-    /// One that was active is not any more.
+    /// One that was active has ended.
     pub(super) fn ended(&mut self, pending: &Pending) {
+        self.not_active(pending);
+        self.release(pending.owner, 1);
+    }
+
+    /// One that was active waits again.
+    pub(super) fn put_back(&mut self, pending: Pending) {
+        self.not_active(&pending);
+        self.push(pending);
+    }
+
+    fn not_active(&mut self, pending: &Pending) {
         let active = &mut self.active[pending.priority as usize];
         active.all -= 1;
         if let Some(owners) = active.by_owner.get_mut(&pending.owner) {
@@ -117,7 +128,6 @@ impl Waiting {
                 active.by_owner.remove(&pending.owner);
             }
         }
-        self.release(pending.owner, 1);
     }
 }
 
