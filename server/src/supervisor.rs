@@ -4,13 +4,17 @@
 //! own that every layer of isolation holds ([`selfcheck`]), gives up what it will not need, and
 //! starts one server and N workers: processes that execute this same binary, each as a user of its
 //! own when Brig was started as root. It hands the server one end of every worker's socket. Then
-//! it only waits (poll on pidfds and signals): a worker that ends is started anew and announced to
+//! it only waits (poll on pidfds, signals and the clock): a worker that ends is started anew and announced to
 //! the server; a server that ends takes all workers with it, and everything is started anew, unless it
 //! said that this would not help ([`EXIT_REFUSED`]); SIGTERM
 //! or SIGINT is passed to the server, which drains, and then all ends. SIGHUP is passed on.
+//! A child that ends early again and again is started at a later time ([`backoff`]), which the loop waits for
+//! beside all else: it holds up neither the other children nor a signal.
 //!
 //! It reads no request and parses nothing that comes from outside; it has a single thread. Should it
 //! be killed, its children die with it (PR_SET_PDEATHSIG).
+
+mod backoff;
 
 use std::ffi::CString;
 use std::fmt::Write as _;
@@ -49,6 +53,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Gid, Uid, dup2_stdin, setgroups, setresgid, setresuid};
 
+use self::backoff::Backoff;
 use crate::config::{Config, Host, Layer, ServeArgs, ServerConfig};
 use crate::language::Registry;
 use crate::logging;
@@ -74,10 +79,6 @@ const WORKER_OVERHEAD_BYTES: u64 = 512 << 20;
 const WORKER_OVERHEAD_PROCESSES: u64 = 64;
 /// Beyond the drain time, before a server that does not end is killed.
 const DRAIN_GRACE: Duration = Duration::from_secs(7);
-/// Before the next try, when children end as soon as they start.
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
-/// A child that lived this long started well.
-const HEALTHY: Duration = Duration::from_secs(10);
 
 /// Is the supervisor, until a signal ends the service.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
@@ -100,9 +101,8 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         server_config,
         listener,
         signals,
-        server: None,
-        workers: (0..workers).map(|_| None).collect(),
-        backoff: Backoff::default(),
+        server: Child::default(),
+        workers: (0..workers).map(|_| Child::default()).collect(),
         ending: None,
     };
     let result = supervisor.watch();
@@ -279,9 +279,8 @@ struct Supervisor {
     /// Outlives every server: while one is restarted, connections wait.
     listener: TcpListener,
     signals: SignalFd,
-    server: Option<ServerProcess>,
-    workers: Vec<Option<OwnedFd>>,
-    backoff: Backoff,
+    server: Child<ServerProcess>,
+    workers: Vec<Child<OwnedFd>>,
     /// When the service must be gone, once it was told to end.
     ending: Option<Instant>,
 }
@@ -291,24 +290,42 @@ struct ServerProcess {
     control: Channel,
 }
 
-/// Slows down restarts of children that do not live.
-#[derive(Default)]
-struct Backoff {
-    failures: u32,
-    last: Option<Instant>,
+/// A child process, or the place of one.
+struct Child<T> {
+    process: Option<T>,
+    /// When it was started last.
+    started: Instant,
+    /// When it is to be started, if that must wait.
+    due: Option<Instant>,
+    backoff: Backoff,
 }
 
-impl Backoff {
-    /// How long to wait before the restart of a child that has just ended.
-    fn after_end(&mut self) -> Duration {
-        let healthy = self.last.is_none_or(|last| last.elapsed() > HEALTHY);
-        self.failures = if healthy { 0 } else { self.failures + 1 };
-        self.last = Some(Instant::now());
-        // Two quick deaths may be chance; from the third on it doubles from 20 ms.
-        match self.failures {
-            0 | 1 => Duration::ZERO,
-            n => (Duration::from_millis(10) * 2_u32.saturating_pow(n - 1)).min(MAX_BACKOFF),
+impl<T> Default for Child<T> {
+    fn default() -> Self {
+        Self {
+            process: None,
+            started: Instant::now(),
+            due: None,
+            backoff: Backoff::default(),
         }
+    }
+}
+
+impl<T> Child<T> {
+    fn start(&mut self, process: T) {
+        self.process = Some(process);
+        self.started = Instant::now();
+        self.due = None;
+    }
+
+    /// Notes that it has ended, and sets the time at which it is started anew.
+    fn restart_later(&mut self) {
+        let wait = self.backoff.after_end(self.started.elapsed());
+        self.due = Some(Instant::now() + wait);
+    }
+
+    fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
     }
 }
 
@@ -320,21 +337,40 @@ impl Supervisor {
             if signals {
                 self.on_signals()?;
             }
-            if server && self.on_server_end()? {
-                return Ok(());
+            if server {
+                self.on_server_end()?;
             }
             for index in workers {
-                self.on_worker_end(index)?;
+                self.on_worker_end(index);
             }
-            if self.ending.is_some_and(|end| Instant::now() >= end) {
+            let Some(end) = self.ending else {
+                self.start_due()?;
+                continue;
+            };
+            if self.server.process.is_none() {
+                return Ok(());
+            }
+            if Instant::now() >= end {
                 bail!("the server did not end within its drain time, and was killed");
             }
         }
     }
 
     fn start_all(&mut self) -> anyhow::Result<()> {
-        self.server = Some(self.start_server()?);
+        let server = self.start_server()?;
+        self.server.start(server);
         (0..self.workers.len()).try_for_each(|index| self.start_worker(index))
+    }
+
+    /// Starts what waited for its time, which has come. A server brings all workers with it.
+    fn start_due(&mut self) -> anyhow::Result<()> {
+        if self.server.is_due() {
+            return self.start_all();
+        }
+        let due = |index: &usize| self.workers[*index].is_due();
+        let due: Vec<usize> = (0..self.workers.len()).filter(due).collect();
+        due.into_iter()
+            .try_for_each(|index| self.start_worker(index))
     }
 
     fn start_worker(&mut self, index: usize) -> anyhow::Result<()> {
@@ -343,8 +379,8 @@ impl Supervisor {
             .launcher
             .launch(number)
             .with_context(|| format!("starting worker {index}"))?;
-        self.workers[index] = Some(pidfd);
-        if let Some(server) = &self.server {
+        self.workers[index].start(pidfd);
+        if let Some(server) = &self.server.process {
             // A server that cannot take it is dying, which is noticed by its pidfd.
             let _ = server
                 .control
@@ -376,11 +412,12 @@ impl Supervisor {
             .workers
             .iter()
             .enumerate()
-            .filter_map(|(i, w)| Some((i, w.as_ref()?)))
+            .filter_map(|(i, w)| Some((i, w.process.as_ref()?)))
             .collect();
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(
             self.server
+                .process
                 .iter()
                 .map(|s| PollFd::new(s.pidfd.as_fd(), PollFlags::POLLIN)),
         );
@@ -389,18 +426,13 @@ impl Supervisor {
                 .iter()
                 .map(|(_, w)| PollFd::new(w.as_fd(), PollFlags::POLLIN)),
         );
-        let timeout = match self.ending {
-            Some(end) => PollTimeout::try_from(end.saturating_duration_since(Instant::now()))
-                .unwrap_or(PollTimeout::MAX),
-            None => PollTimeout::NONE,
-        };
-        match poll(&mut fds, timeout) {
+        match poll(&mut fds, until(self.next_time())) {
             Err(nix::errno::Errno::EINTR) => return Ok((false, false, Vec::new())),
             answer => answer?,
         };
         let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
         let signals = ready.next() == Some(true);
-        let server = self.server.is_some() && ready.next() == Some(true);
+        let server = self.server.process.is_some() && ready.next() == Some(true);
         let ended = workers
             .iter()
             .zip(ready)
@@ -408,6 +440,15 @@ impl Supervisor {
             .map(|((i, _), _)| *i)
             .collect();
         Ok((signals, server, ended))
+    }
+
+    /// When there is something to do although nothing happens.
+    fn next_time(&self) -> Option<Instant> {
+        if self.ending.is_some() {
+            return self.ending;
+        }
+        let workers = self.workers.iter().filter_map(|worker| worker.due);
+        workers.chain(self.server.due).min()
     }
 
     fn on_signals(&mut self) -> anyhow::Result<()> {
@@ -430,45 +471,46 @@ impl Supervisor {
     }
 
     fn signal_server(&self, signal: i32) {
-        if let Some(server) = &self.server {
+        if let Some(server) = &self.server.process {
             let _ = signal_pidfd(server.pidfd.as_fd(), signal);
         }
     }
 
-    /// `true`: that is the end of the service.
-    fn on_server_end(&mut self) -> anyhow::Result<bool> {
-        let pidfd = self.server.take().map(|server| server.pidfd);
+    fn on_server_end(&mut self) -> anyhow::Result<()> {
+        let pidfd = self.server.process.take().map(|server| server.pidfd);
         let status = pidfd.map(|fd| waitid(Id::PIDFd(fd.as_fd()), WaitPidFlag::WEXITED));
         if self.ending.is_some() {
-            return Ok(true);
+            return Ok(());
         }
         if let Some(Ok(WaitStatus::Exited(_, EXIT_REFUSED))) = status {
             bail!("the server cannot work like this; why, it said above");
         }
         tracing::warn!("the server has ended; it and the workers are started anew");
         self.kill_all();
-        std::thread::sleep(self.backoff.after_end());
-        self.start_all()?;
-        Ok(false)
+        self.server.restart_later();
+        Ok(())
     }
 
-    fn on_worker_end(&mut self, index: usize) -> anyhow::Result<()> {
-        let Some(pidfd) = self.workers[index].take() else {
-            return Ok(());
+    fn on_worker_end(&mut self, index: usize) {
+        let worker = &mut self.workers[index];
+        // The end of the server may have ended it since.
+        let Some(pidfd) = worker.process.take() else {
+            return;
         };
         let _ = reap_pidfd(pidfd.as_fd());
-        if self.ending.is_some() {
-            return Ok(());
+        if self.ending.is_none() {
+            tracing::warn!(worker = index, "a worker has ended; it is started anew");
+            worker.restart_later();
         }
-        tracing::warn!(worker = index, "a worker has ended; it is started anew");
-        std::thread::sleep(self.backoff.after_end());
-        self.start_worker(index)
     }
 
-    /// Ends all children at once and removes their cgroups.
+    /// Ends all children at once and removes their cgroups; none is to be started any more.
     fn kill_all(&mut self) {
-        let server = self.server.take().map(|s| s.pidfd);
-        let workers = self.workers.iter_mut().filter_map(Option::take);
+        let server = self.server.process.take().map(|s| s.pidfd);
+        let workers = self.workers.iter_mut().filter_map(|worker| {
+            worker.due = None;
+            worker.process.take()
+        });
         let children: Vec<_> = server.into_iter().chain(workers).collect();
         for pidfd in &children {
             let _ = signal_pidfd(pidfd.as_fd(), libc::SIGKILL);
@@ -482,6 +524,16 @@ impl Supervisor {
                 .remove_worker(u32::try_from(index).unwrap_or(u32::MAX));
         }
     }
+}
+
+/// How long to wait for `time`, rounded up; for ever without one.
+fn until(time: Option<Instant>) -> PollTimeout {
+    let Some(time) = time else {
+        return PollTimeout::NONE;
+    };
+    let left = time.saturating_duration_since(Instant::now());
+    let left_ms = left.as_nanos().div_ceil(1_000_000);
+    PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX)
 }
 
 /// Runs in the forked child; returns only on failure.

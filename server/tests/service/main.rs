@@ -12,6 +12,7 @@ mod live;
 mod live_support;
 mod pinning;
 mod processes;
+mod restarts;
 mod runs;
 mod submissions;
 mod telemetry;
