@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::app::App;
 use super::error::Error;
+use super::headers::LAST_EVENT_ID;
 use super::submissions::{Id, known, unknown};
 use crate::auth::Caller;
 use crate::judge::{Event, Followed, Live};
@@ -58,7 +59,7 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let id = known(id)?;
-    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok());
+    let last = headers.get(LAST_EVENT_ID).and_then(|v| v.to_str().ok());
     let events = match app.judging.follow(caller.sees(), id).await? {
         Followed::Unknown => return Err(unknown()),
         Followed::Live(live) => {

@@ -9,30 +9,28 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::CorsLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::app::App;
+use super::cors;
 use super::error::Error;
+use super::headers::X_REQUEST_ID;
 use crate::telemetry;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the stack around the routes. The last layer is the outermost: a request meets `observe` first, a
 /// response meets it last. Who may use a route, and what for, is checked nearer to it (`access`).
 pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
-    let cors = cors(&app.config.config.http.cors_origins);
+    let cors = cors::layer(&app.config.config.http.cors_origins);
     let header =
         |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     routes
@@ -46,22 +44,6 @@ pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
             "default-src 'none'; frame-ancestors 'none'",
         ))
         .layer(from_fn_with_state(app, observe))
-}
-
-/// Other sites' pages get nothing unless the operator names them.
-fn cors(origins: &[String]) -> Option<CorsLayer> {
-    if origins.is_empty() {
-        return None;
-    }
-    let origins = origins
-        .iter()
-        .filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let cors = CorsLayer::new()
-        .allow_origin(origins.collect::<Vec<_>>())
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([X_REQUEST_ID]);
-    Some(cors)
 }
 
 /// Gives the request an id, a span and a log line, and counts it. Only what the router knows is

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::app::App;
 use super::body;
 use super::error::Error;
+use super::headers::DELETE_TOKEN;
 use super::openapi::ReadsJson;
 use crate::api::{ShareCreated, ShareRequest};
 use crate::auth::Caller;
@@ -21,9 +22,6 @@ use crate::offload::offload;
 use crate::run::Terms;
 use crate::share::{self, Checked};
 use crate::store::{NewShare, Remover};
-
-/// Where a document's [`ShareCreated::delete_token`] is sent to delete it.
-const DELETE_TOKEN: &str = "brig-delete-token";
 
 type Id = Result<Path<String>, PathRejection>;
 

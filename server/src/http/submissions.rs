@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::app::App;
 use super::body;
 use super::error::Error;
+use super::headers::{IDEMPOTENCY_KEY, PREFER};
 use super::openapi::ReadsJson;
 use super::runs::RETRY_AFTER_DRAIN;
 use crate::api::parse::{Parsed, parse};
@@ -415,7 +416,7 @@ async fn checked(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
     let key = value.to_str().ok();
@@ -433,7 +434,7 @@ fn wait(query: &Waiting, headers: &HeaderMap) -> Option<Duration> {
     if query.wait {
         return Some(MAX_WAIT);
     }
-    let preferences = headers.get_all("prefer").iter();
+    let preferences = headers.get_all(PREFER).iter();
     let preferences = preferences.filter_map(|value| value.to_str().ok());
     let mut each = preferences.flat_map(|value| value.split([',', ';']));
     let seconds = each.find_map(|one| {
