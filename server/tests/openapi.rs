@@ -320,3 +320,134 @@ async fn the_page_runs_its_own_scripts_only() {
         StatusCode::NOT_FOUND
     );
 }
+
+/// Calls `visit` with the id of every operation, and each answer of it, by status.
+fn answers(document: &Value, visit: &mut impl FnMut(&str, &str, &Value)) {
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let reference = answer["$ref"].as_str();
+                let answer = reference.map_or(answer, |name| document.pointer(&name[1..]).unwrap());
+                visit(id, status, answer);
+            }
+        }
+    }
+}
+
+/// The example of what an operation answers with this status.
+fn example(document: &Value, operation: &str, status: StatusCode) -> Value {
+    let mut found = Value::Null;
+    answers(document, &mut |id, of, answer| {
+        if id == operation && of == status.as_str() {
+            found = answer["content"]["application/problem+json"]["example"].clone();
+        }
+    });
+    found
+}
+
+#[test]
+fn every_error_has_an_example_of_its_own_kind() {
+    let document = parsed();
+    let mut wrong = Vec::new();
+    answers(&document, &mut |id, status, answer| {
+        if status < "400" {
+            return;
+        }
+        let example = &answer["content"]["application/problem+json"]["example"];
+        let header = |name: &str| !answer["headers"][name]["schema"]["examples"][0].is_null();
+        let said = match status {
+            "429" | "503" => header("Retry-After"),
+            "401" => header("WWW-Authenticate"),
+            _ => true,
+        };
+        let same = example["status"].as_u64() == status.parse().ok();
+        if !same || !said {
+            wrong.push(format!("{id} {status}: {example}"));
+        }
+    });
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.to_owned().into()).unwrap()
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// An example is what the service answers, word by word.
+#[tokio::test]
+async fn examples_of_errors_are_the_services_answers() {
+    let app = app(|_| {});
+    let submit = |source: &str| {
+        let tests = json!([{"expected_output": ""}]);
+        let body = json!({"language": "python", "source": source, "tests": tests}).to_string();
+        let headers = [JSON, ("idempotency-key", "k")];
+        request("POST", "/v1/submissions", &headers, &body)
+    };
+    let first = send(&app, submit("")).await;
+    assert_eq!(first.status, StatusCode::ACCEPTED, "{first:?}");
+    let none = "/v1/submissions/019b0000-0000-7000-8000-000000000000";
+    let events = format!("{none}/events");
+    let blob = format!("/v1/blobs/sha256:{}", "0".repeat(64));
+    let share = format!("/v1/shares/{}", "x".repeat(20));
+    let zipped = ("content-encoding", "gzip");
+    let part = ("content-range", "bytes 0-1/2");
+    let long = ("content-length", "99999999999");
+    let document = parsed();
+    for (operation, request) in [
+        (
+            "showLanguage",
+            request("GET", "/v1/languages/none", &[], ""),
+        ),
+        ("showSubmission", request("GET", none, &[], "")),
+        ("cancelSubmission", request("DELETE", none, &[], "")),
+        ("followSubmission", request("GET", &events, &[], "")),
+        ("createSubmission", submit("another")),
+        (
+            "listSubmissions",
+            request("GET", "/v1/submissions?cursor=x", &[], ""),
+        ),
+        ("getBlob", request("GET", &blob, &[], "")),
+        ("deleteBlob", request("DELETE", &blob, &[], "")),
+        ("putBlob", request("PUT", &blob, &[zipped], "")),
+        ("createBlob", request("POST", "/v1/blobs", &[part], "")),
+        ("showShare", request("GET", "/v1/shares/x", &[], "")),
+        ("deleteShare", request("DELETE", &share, &[], "")),
+        ("createRun", request("POST", "/v1/runs", &[], "")),
+        ("createRun", request("POST", "/v1/runs", &[JSON, long], "")),
+        ("createRun", request("POST", "/v1/runs", &[JSON], "{")),
+        ("runLive", request("GET", "/v1/runs/ws", &[], "")),
+        ("docsAsset", request("GET", "/docs/none", &[], "")),
+        ("ready", request("GET", "/readyz", &[], "")),
+    ] {
+        let answer = send(&app, request).await;
+        let example = example(&document, operation, answer.status);
+        assert!(answer.status.as_u16() >= 400, "{operation}: {answer:?}");
+        assert_eq!(answer.body, example, "{operation} {}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn examples_of_what_depends_on_the_request_are_of_the_same_kind() {
+    let closed = app(|config| config.listen = "0.0.0.0:8080".parse().unwrap());
+    let refused = get(&closed, "/v1/languages").await;
+    let document = parsed();
+    let unauthorized = example(&document, "listLanguages", StatusCode::UNAUTHORIZED);
+    assert_eq!(refused.body, unauthorized);
+
+    let open = app(|_| {});
+    let too_much = json!({"language": "python", "source": "", "limits": {"cpu_time_ms": u32::MAX}});
+    let refused = request("POST", "/v1/runs", &[JSON], &too_much.to_string());
+    let refused = send(&open, refused).await;
+    let example = example(&document, "createRun", refused.status);
+    for field in ["type", "title", "status"] {
+        assert_eq!(refused.body[field], example[field]);
+    }
+    assert_eq!(refused.pointers(), ["/limits/cpu_time_ms"]);
+    assert_eq!(example["errors"][0]["pointer"], "/limits/cpu_time_ms");
+}

@@ -5,16 +5,6 @@ use utoipa::ToSchema;
 
 /// Why a request was not answered as asked (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({
-    "type": "urn:brig:problem:invalid-request",
-    "title": "Invalid request",
-    "status": 422,
-    "detail": "/limits/cpu_time_ms: 90000 is above the maximum of 60000 for this language",
-    "errors": [{
-        "pointer": "/limits/cpu_time_ms",
-        "detail": "90000 is above the maximum of 60000 for this language"
-    }]
-}))]
 pub struct Problem {
     /// Identifies the kind of problem; a URN, not a page.
     #[serde(rename = "type")]

@@ -205,9 +205,7 @@ pub(super) async fn delete(
     match app.blobs.delete(caller.owner(), hash).await {
         Ok(Deleted::Gone) => Ok(StatusCode::NO_CONTENT),
         Ok(Deleted::Unknown) => Err(unknown()),
-        Ok(Deleted::Pinned) => Err(Error::conflict(
-            "the blob is needed by an upload or a submission that is not finished",
-        )),
+        Ok(Deleted::Pinned) => Err(pinned()),
         Err(error) => Err(failed(&error)),
     }
 }
@@ -217,8 +215,16 @@ fn hash(name: Name) -> Result<BlobHash, String> {
     name.parse::<BlobHash>().map_err(|error| error.to_string())
 }
 
-fn unknown() -> Error {
+pub(super) fn unknown() -> Error {
     Error::not_found("there is no such blob")
+}
+
+pub(super) fn pinned() -> Error {
+    Error::conflict("the blob is needed by an upload or a submission that is not finished")
+}
+
+pub(super) fn in_part() -> Error {
+    Error::bad_request("a blob is uploaded as a whole")
 }
 
 fn failed(error: &std::io::Error) -> Error {
@@ -271,7 +277,7 @@ async fn accept(
     }
     // RFC 9110, section 14.4.
     if headers.contains_key(CONTENT_RANGE) {
-        return Err(Error::bad_request("a blob is uploaded as a whole"));
+        return Err(in_part());
     }
     let length = headers
         .get(CONTENT_LENGTH)

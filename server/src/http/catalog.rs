@@ -46,10 +46,13 @@ pub(super) async fn language(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<LanguageEntry>, Error> {
-    let unknown = || Error::not_found("there is no such language; GET /v1/languages lists them");
     let Path(id) = id.map_err(|_| unknown())?;
     let language = app.catalog().languages.find(&id).map_err(|_| unknown())?;
     Ok(Json(entry(&language)))
+}
+
+pub(super) fn unknown() -> Error {
+    Error::not_found("there is no such language; GET /v1/languages lists them")
 }
 
 fn entry(language: &Language) -> LanguageEntry {

@@ -77,7 +77,6 @@ pub(super) async fn page() -> Response {
     )
 )]
 pub(super) async fn asset(file: Result<Path<String>, PathRejection>) -> Result<Response, Error> {
-    let unknown = || Error::not_found("there is no such file");
     let Path(name) = file.map_err(|_| unknown())?;
     if name == START.0 {
         return Ok(file_response("text/javascript", START.1.into()));
@@ -91,6 +90,10 @@ pub(super) async fn asset(file: Result<Path<String>, PathRejection>) -> Result<R
         &found.content_type,
         found.bytes.into_owned().into(),
     ))
+}
+
+pub(super) fn unknown() -> Error {
+    Error::not_found("there is no such file")
 }
 
 fn file_response(kind: &str, bytes: axum::body::Bytes) -> Response {

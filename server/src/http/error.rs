@@ -16,6 +16,9 @@ use crate::judge::Untaken;
 use crate::run::Refused;
 use crate::store::StoreError;
 
+/// When to come again if the store fails: retention makes room, or the operator does.
+const RETRY_AFTER_STORE: Duration = Duration::from_secs(5);
+
 /// A request that is not answered as asked.
 #[derive(Debug)]
 pub(super) struct Error {
@@ -215,6 +218,10 @@ impl Error {
         }
     }
 
+    pub(super) fn store_unavailable() -> Self {
+        Self::unavailable("the store is not available", RETRY_AFTER_STORE)
+    }
+
     pub(super) fn internal() -> Self {
         let detail = "the service failed; the log has the cause under this request's id";
         Self::new(
@@ -258,14 +265,12 @@ impl From<Untaken> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        /// Retention makes room, or the operator does.
-        const RETRY_AFTER: Duration = Duration::from_secs(5);
         match error {
             StoreError::BadCursor => Self::bad_request("the cursor is not one of this list"),
-            StoreError::Full => Self::unavailable("the store is full", RETRY_AFTER),
+            StoreError::Full => Self::unavailable("the store is full", RETRY_AFTER_STORE),
             StoreError::Unavailable { cause } => {
                 tracing::error!("the store is not available: {cause}");
-                Self::unavailable("the store is not available", RETRY_AFTER)
+                Self::store_unavailable()
             }
             StoreError::Corrupt { cause } => {
                 tracing::error!("the store is damaged: {cause}");
@@ -327,22 +332,34 @@ impl Error {
         self.retry_after
     }
 
+    /// The same in whole seconds, as the header counts it.
+    pub(super) fn retry_after_seconds(&self) -> Option<u64> {
+        let wait = self.retry_after?;
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        Some(wait.as_secs().saturating_add(begun))
+    }
+
+    /// What `WWW-Authenticate` says, if it is there.
+    pub(super) fn challenge(&self) -> Option<&'static str> {
+        self.challenge.map(Challenge::text)
+    }
+
     /// What its body says.
-    pub(super) fn problem(self) -> Problem {
+    pub(super) fn problem(&self) -> Problem {
         Problem {
             kind: format!("urn:brig:problem:{}", self.kind),
             title: self.title.to_owned(),
             status: self.status.as_u16(),
-            detail: self.detail,
-            errors: self.errors,
+            detail: self.detail.clone(),
+            errors: self.errors.clone(),
         }
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(mut self) -> Response {
-        let (status, retry_after) = (self.status, self.retry_after.take());
-        let (challenge, refusal) = (self.challenge.take(), self.refusal.take());
+        let (status, retry_after) = (self.status, self.retry_after_seconds());
+        let (challenge, refusal) = (self.challenge(), self.refusal.take());
         let problem = self.problem();
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
@@ -350,11 +367,7 @@ impl IntoResponse for Error {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(wait) = retry_after {
-            // The header counts whole seconds.
-            let seconds = wait
-                .as_secs()
-                .saturating_add(u64::from(wait.subsec_nanos() > 0));
+        if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UPGRADE_REQUIRED {
@@ -363,7 +376,7 @@ impl IntoResponse for Error {
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if let Some(challenge) = challenge {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge.text()));
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(refusal) = refusal {
             response.extensions_mut().insert(refusal);

@@ -153,8 +153,12 @@ pub(super) async fn healthz() -> Json<Health> {
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Error> {
     match app.problem() {
         None => Ok(Json(Health { status: "ready" })),
-        Some(why) => Err(Error::unavailable(format!("not ready: {why}"), RETRY_AFTER)),
+        Some(why) => Err(not_ready(&why)),
     }
+}
+
+pub(super) fn not_ready(why: &str) -> Error {
+    Error::unavailable(format!("not ready: {why}"), RETRY_AFTER)
 }
 
 /// Metrics for Prometheus.

@@ -54,7 +54,7 @@ pub(super) async fn create(
 ) -> Result<Response, Error> {
     let config = app.config.config.shares;
     if !config.enabled {
-        return Err(Error::not_found("this service makes no permalinks"));
+        return Err(disabled());
     }
     let body::Json { parsed, share, raw } = body::read::<ShareRequest>(&app, request).await?;
     if raw.len() as u64 > config.max_share_bytes {
@@ -171,11 +171,7 @@ pub(super) async fn delete(
     let by = match (headers.get(DELETE_TOKEN), caller.owner()) {
         (Some(token), _) => Remover::Holder(share::hash(token.as_bytes())),
         (None, Some(_)) => Remover::Caller(caller.sees()),
-        (None, None) => {
-            let detail = "without a key this takes the document's delete_token, in a header \
-                Brig-Delete-Token";
-            return Err(Error::bad_request(detail));
-        }
+        (None, None) => return Err(without_token()),
     };
     if app.store.remove_share(id, by).await? {
         Ok(StatusCode::NO_CONTENT)
@@ -193,6 +189,16 @@ fn known(id: Id) -> Result<String, Error> {
     }
 }
 
-fn unknown() -> Error {
+pub(super) fn disabled() -> Error {
+    Error::not_found("this service makes no permalinks")
+}
+
+pub(super) fn without_token() -> Error {
+    let detail =
+        "without a key this takes the document's delete_token, in a header Brig-Delete-Token";
+    Error::bad_request(detail)
+}
+
+pub(super) fn unknown() -> Error {
     Error::not_found("there is no such document, or no longer, or it is not the caller's to delete")
 }

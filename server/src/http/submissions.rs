@@ -280,7 +280,7 @@ pub(super) async fn cancel(
         Cancelled::Now(document) => {
             Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
         }
-        Cancelled::TooLate => Err(Error::conflict("the submission has its result already")),
+        Cancelled::TooLate => Err(too_late()),
         Cancelled::Unknown => Err(unknown()),
     }
 }
@@ -467,7 +467,11 @@ fn refused(error: Error) -> BatchItem {
     }
 }
 
-fn reused_key() -> Error {
+pub(super) fn too_late() -> Error {
+    Error::conflict("the submission has its result already")
+}
+
+pub(super) fn reused_key() -> Error {
     Error::conflict("this Idempotency-Key came before with another body")
 }
 

@@ -1,6 +1,8 @@
 //! The limits that a request gets: what it asks for, over the language's defaults, within the
 //! language's maxima.
 
+use std::fmt::Display;
+
 use brig_sandbox::limits::{Limits, LimitsPatch};
 
 use crate::api::{FieldError, LimitsRequest};
@@ -8,6 +10,8 @@ use crate::api::{FieldError, LimitsRequest};
 /// The least fraction of a CPU: the kernel's smallest quota is 1 ms (`CONFIG_CFS_BANDWIDTH`), of a
 /// period of 100 ms.
 const MIN_CPUS: f64 = 0.01;
+/// Whose maximum it is, of a language's.
+const OF_LANGUAGE: &str = "for this language";
 
 /// What bounds the limits of a stage.
 #[derive(Clone, Copy)]
@@ -34,7 +38,7 @@ pub(super) fn effective(
         let Some((max, whose)) = exceeded(value, language, key) else {
             return Some(value);
         };
-        let detail = format!("{value} is above the maximum of {max} {whose}");
+        let detail = above(value, max, whose);
         errors.push(FieldError::new(format!("{pointer}/{name}"), detail));
         None
     };
@@ -83,8 +87,17 @@ fn exceeded<T: PartialOrd + Copy>(
 ) -> Option<(T, &'static str)> {
     match key {
         Some(key) if key < language => (value > key).then_some((key, "of this key")),
-        _ => (value > language).then_some((language, "for this language")),
+        _ => (value > language).then_some((language, OF_LANGUAGE)),
     }
+}
+
+fn above<T: Display>(value: T, max: T, whose: &str) -> String {
+    format!("{value} is above the maximum of {max} {whose}")
+}
+
+/// What is said of a CPU time limit at `pointer` that is above a language's maximum, in milliseconds both.
+pub(crate) fn cpu_time_above(pointer: &str, asked_ms: u64, max_ms: u64) -> FieldError {
+    FieldError::new(pointer, above(asked_ms, max_ms, OF_LANGUAGE))
 }
 
 /// `limits`, none of them above `key`.
@@ -117,7 +130,7 @@ fn cpus(
 ) -> Option<f64> {
     let asked = asked?;
     let detail = match exceeded(asked, bounds.language.cpus, bounds.key.cpus) {
-        Some((max, whose)) => format!("{asked} is above the maximum of {max} {whose}"),
+        Some((max, whose)) => above(asked, max, whose),
         None if asked < MIN_CPUS => format!("{asked} is below the minimum of {MIN_CPUS}"),
         None => return Some(asked),
     };

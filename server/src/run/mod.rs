@@ -35,6 +35,7 @@ pub use compile::{Compiled, Sources};
 pub use engine::{Engine, Refused};
 pub(crate) use engine::{Halt, public_cause};
 pub(crate) use files::unpack;
+pub(crate) use limits::cpu_time_above;
 pub use live::{Event, Heard, Line, LiveBounds, LiveConfig, Remote, Stream, line};
 pub use program::Program;
 pub(crate) use stage::job as stage_job;

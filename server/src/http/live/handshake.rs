@@ -27,9 +27,7 @@ pub(super) struct Handshake {
 impl Handshake {
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, Error> {
         if !lists(headers, &CONNECTION, "upgrade") || !lists(headers, &UPGRADE, "websocket") {
-            return Err(Error::upgrade_required(
-                "this is a WebSocket: open it as one",
-            ));
+            return Err(not_one());
         }
         if !lists(headers, &SEC_WEBSOCKET_VERSION, VERSION) {
             let detail = format!("Sec-WebSocket-Version must be {VERSION}");
@@ -37,7 +35,7 @@ impl Handshake {
         }
         let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
         let (Some(key), None) = (keys.next(), keys.next()) else {
-            return Err(Error::bad_request("one Sec-WebSocket-Key is needed"));
+            return Err(without_key());
         };
         Ok(Self {
             accept: derive_accept_key(key.as_bytes()),
@@ -58,6 +56,14 @@ impl Handshake {
         }
         Ok(response)
     }
+}
+
+pub(in crate::http) fn not_one() -> Error {
+    Error::upgrade_required("this is a WebSocket: open it as one")
+}
+
+pub(in crate::http) fn without_key() -> Error {
+    Error::bad_request("one Sec-WebSocket-Key is needed")
 }
 
 /// Whether the comma-separated values of the header `name` have `word` among them.

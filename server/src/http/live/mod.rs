@@ -19,5 +19,6 @@ mod seats;
 mod session;
 mod wire;
 
+pub(super) use handshake::{not_one, without_key};
 pub(super) use open::{__path_open, open};
 pub(super) use seats::Seats;

@@ -5,6 +5,7 @@
 //! result is committed as `server/openapi.json`; a test tells when that is out of date.
 
 mod answers;
+mod examples;
 mod webhook;
 
 use std::collections::BTreeMap;
