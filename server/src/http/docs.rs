@@ -3,13 +3,12 @@
 //! The page is Swagger UI, which is part of the binary: nothing is fetched from elsewhere. Its policy
 //! lets it run the service's own scripts only, none that are written into the page.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
-use utoipa_swagger_ui::{Config, serve};
 
 use super::error::Error;
 use super::openapi::document;
@@ -20,14 +19,34 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// Scripts and styles change with the service only.
 const CACHE: &str = "public, max-age=3600";
 
-/// Files of Swagger UI that the page needs.
-const ASSETS: [&str; 3] = [
-    "favicon-32x32.png",
-    "swagger-ui-bundle.js",
-    "swagger-ui.css",
+/// A file that the page needs.
+struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    content: &'static [u8],
+}
+
+macro_rules! swagger_ui {
+    ($name:literal, $kind:literal) => {
+        Asset {
+            name: $name,
+            kind: $kind,
+            content: include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui/", $name)),
+        }
+    };
+}
+
+const ASSETS: [Asset; 4] = [
+    swagger_ui!("favicon-32x32.png", "image/png"),
+    swagger_ui!("swagger-ui-bundle.js", "text/javascript"),
+    swagger_ui!("swagger-ui.css", "text/css"),
+    // Starts it.
+    Asset {
+        name: "start.js",
+        kind: "text/javascript",
+        content: include_bytes!("docs/start.js"),
+    },
 ];
-/// Starts it.
-const START: (&str, &str) = ("start.js", include_str!("docs/start.js"));
 
 /// The description of this API.
 #[utoipa::path(
@@ -78,25 +97,13 @@ pub(super) async fn page() -> Response {
 )]
 pub(super) async fn asset(file: Result<Path<String>, PathRejection>) -> Result<Response, Error> {
     let Path(name) = file.map_err(|_| unknown())?;
-    if name == START.0 {
-        return Ok(file_response("text/javascript", START.1.into()));
-    }
-    if !ASSETS.contains(&name.as_str()) {
-        return Err(unknown());
-    }
-    let found = serve(&name, Arc::new(Config::from("openapi.json")));
-    let found = found.ok().flatten().ok_or_else(unknown)?;
-    Ok(file_response(
-        &found.content_type,
-        found.bytes.into_owned().into(),
-    ))
+    let mut assets = ASSETS.iter();
+    let asset = assets.find(|asset| asset.name == name);
+    let Asset { kind, content, .. } = asset.ok_or_else(unknown)?;
+    let headers = [(CONTENT_TYPE, *kind), (CACHE_CONTROL, CACHE)];
+    Ok((headers, *content).into_response())
 }
 
 pub(super) fn unknown() -> Error {
     Error::not_found("there is no such file")
-}
-
-fn file_response(kind: &str, bytes: axum::body::Bytes) -> Response {
-    let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, CACHE)];
-    (headers, bytes).into_response()
 }
