@@ -4,7 +4,8 @@
 //! requests, [`wire`] is what it reads of the answers. Results go to stdout, everything else to
 //! stderr ([`ui`]); what others wrote (checker messages, names, errors) is shown without what a
 //! terminal would obey, except for a program's own output, which passes as it is. One thread does
-//! the work; a second waits for Ctrl-C while a submission is judged ([`interrupt`]).
+//! the work; a second waits for Ctrl-C while a submission is judged ([`interrupt`]). Only a live run, which listens
+//! and talks at the same time, is asynchronous ([`live`]).
 
 mod cases;
 mod checker;
@@ -13,7 +14,10 @@ mod failure;
 mod follow;
 mod interrupt;
 mod limits;
+mod live;
+mod outcome;
 mod problem;
+mod program;
 mod run;
 mod service;
 mod sources;

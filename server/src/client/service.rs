@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, SendBody};
@@ -52,6 +53,22 @@ pub(super) struct ServiceFlags {
     /// How long to try again while the service is busy
     #[arg(long, value_name = "TIME", default_value = "2min", value_parser = units::time_ms)]
     retry_for: u64,
+}
+
+/// How long the service was asked again so far, and how long to wait where it does not say.
+#[derive(Debug)]
+pub(super) struct Retries {
+    begun: Instant,
+    pause: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            pause: RETRY_AFTER,
+        }
+    }
 }
 
 /// The service.
@@ -130,7 +147,7 @@ impl Answer {
     }
 
     fn busy(&self) -> bool {
-        matches!(self.status, 429 | 503)
+        is_busy(self.status)
     }
 }
 
@@ -175,13 +192,11 @@ impl Service {
 
     /// Sends `ask` until the service takes it, and gives its answer, whatever that is.
     pub(super) fn send(&self, ask: &Ask<'_>) -> Result<Answer, Failure> {
-        let begun = Instant::now();
-        let (mut pause, mut repeats) = (RETRY_AFTER, 0);
+        let (mut retries, mut repeats) = (Retries::default(), 0);
         loop {
             let (why, wait) = match self.once(ask) {
                 Ok(answer) if answer.busy() => {
-                    let why = problem::sentence(answer.status, &answer.body);
-                    (format!("the service is busy: {why}"), answer.retry_after)
+                    (busy(answer.status, &answer.body), answer.retry_after)
                 }
                 Ok(answer) => return Ok(answer),
                 Err(error) if ask.repeatable && repeats < MAX_REPEATS && broke(&error) => {
@@ -190,17 +205,26 @@ impl Service {
                 }
                 Err(error) => return Err(Failure::Service(self.words(&error))),
             };
-            let wait = wait.unwrap_or(pause).min(MAX_RETRY_AFTER);
-            pause = (pause * 2).min(MAX_RETRY_AFTER);
-            if begun.elapsed() + wait > self.retry_for {
-                return Err(Failure::Service(why));
-            }
-            self.ui.note(&format!(
-                "{why}; trying again in {} s",
-                wait.as_secs_f64().ceil()
-            ));
-            self.interrupt.pause(wait)?;
+            self.pause(&mut retries, why, wait)?;
         }
+    }
+
+    /// Waits before the next try, as long as the service asked for, if it did; fails with `why` if that is too
+    /// long.
+    pub(super) fn pause(
+        &self,
+        retries: &mut Retries,
+        why: String,
+        asked: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let wait = asked.unwrap_or(retries.pause).min(MAX_RETRY_AFTER);
+        retries.pause = (retries.pause * 2).min(MAX_RETRY_AFTER);
+        if retries.begun.elapsed() + wait > self.retry_for {
+            return Err(Failure::Service(why));
+        }
+        let seconds = wait.as_secs_f64().ceil();
+        self.ui.note(&format!("{why}; trying again in {seconds} s"));
+        self.interrupt.pause(wait)
     }
 
     /// As [`Self::send`], with everything but a 2xx as a failure; `flag` names what the caller wrote
@@ -223,12 +247,22 @@ impl Service {
         answer: &Answer,
         flag: &dyn Fn(&str) -> Option<String>,
     ) -> Failure {
-        match answer.status {
+        self.refused(answer.status, &answer.body, flag)
+    }
+
+    /// What a status that is no 2xx means, with this body.
+    pub(super) fn refused(
+        &self,
+        status: u16,
+        body: &[u8],
+        flag: &dyn Fn(&str) -> Option<String>,
+    ) -> Failure {
+        match status {
             300..=399 => Failure::usage(format!(
                 "{} redirects; give the address that it redirects to as --server",
                 self.base
             )),
-            status => problem::failure(status, &answer.body, self.authorization.is_some(), flag),
+            status => problem::failure(status, body, self.authorization.is_some(), flag),
         }
     }
 
@@ -311,8 +345,13 @@ impl Service {
         self.agent.run(config.build())
     }
 
+    /// The service's address, and what is sent as `Authorization`.
+    pub(super) fn target(&self) -> (&str, Option<&str>) {
+        (&self.base, self.authorization.as_deref())
+    }
+
     /// Why there is no answer, and what to do.
-    fn words(&self, error: &ureq::Error) -> String {
+    pub(super) fn words(&self, error: &ureq::Error) -> String {
         let base = &self.base;
         match error {
             ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => format!(
@@ -323,6 +362,22 @@ impl Service {
             error => format!("no answer from {base}: {error}"),
         }
     }
+}
+
+/// Whether it may go better later.
+pub(super) fn is_busy(status: u16) -> bool {
+    matches!(status, 429 | 503)
+}
+
+/// What such an answer says.
+pub(super) fn busy(status: u16, body: &[u8]) -> String {
+    format!("the service is busy: {}", problem::sentence(status, body))
+}
+
+/// A request's body.
+pub(super) fn to_json(request: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(request)
+        .map_err(|e| Failure::Service(format!("the request cannot be written: {e}")))
 }
 
 /// What [`Service::stream`] got.
@@ -397,16 +452,19 @@ fn key(variable: Option<OsString>, file: Option<&Path>) -> Result<Option<String>
     }
 }
 
-/// Trust as the system does.
-fn tls() -> Result<TlsConfig, Failure> {
+/// What the system trusts.
+pub(super) fn certificates() -> Result<Vec<CertificateDer<'static>>, Failure> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         return Err(Failure::usage(
             "this system has no certificates to check https with; install ca-certificates",
         ));
     }
-    let certs: Vec<_> = found
-        .certs
+    Ok(found.certs)
+}
+
+fn tls() -> Result<TlsConfig, Failure> {
+    let certs: Vec<_> = certificates()?
         .iter()
         .map(|cert| Certificate::from_der(cert).to_owned())
         .collect();

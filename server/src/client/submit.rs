@@ -1,6 +1,6 @@
 //! `brig submit`: judge a program against a folder of tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use super::cases;
 use super::checker::{self, Checker, CheckerFlag, Judge, Protocol};
 use super::failure::Failure;
 use super::follow::{Final, follow};
-use super::limits::{self, CompileLimitFlags, LimitFlags};
-use super::run::variable;
-use super::service::{Ask, Sent, Service, ServiceFlags};
-use super::sources::{self, Known, Program};
+use super::limits::{CompileLimitFlags, LimitFlags};
+use super::program::{ProgramFlags, ProgramRequest};
+use super::service::{Ask, Sent, Service, ServiceFlags, to_json};
+use super::sources::{self, Known};
 use super::status;
 use super::ui::Ui;
 use super::uploads::{self, TestRequest};
@@ -24,35 +24,11 @@ use super::uploads::{self, TestRequest};
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = status::AFTER_HELP)]
 pub struct SubmitArgs {
-    /// The program's files
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    program: ProgramFlags,
     /// Folder of tests: *.in with *.ans or *.out beside it; sub-folders are groups
     #[arg(short, long, value_name = "DIR")]
     tests: PathBuf,
-    /// Language, such as cpp or python@3.11 [default: by the extension of the first FILE that tells]
-    #[arg(short, long, value_name = "ID")]
-    language: Option<String>,
-    /// The file that starts, if it is not clear
-    #[arg(long, value_name = "PATH")]
-    entry: Option<String>,
-    /// Argument of the program; may be repeated
-    #[arg(
-        long = "args",
-        visible_alias = "arg",
-        value_name = "ARG",
-        allow_hyphen_values = true
-    )]
-    args: Vec<String>,
-    /// Variable of the program's environment; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
-    env: Vec<(String, String)>,
-    /// Argument of the compiler; may be repeated
-    #[arg(long = "compiler-arg", value_name = "ARG", allow_hyphen_values = true)]
-    compiler_args: Vec<String>,
-    /// Policy of the sandbox, if not the language's own
-    #[arg(long, value_name = "NAME")]
-    policy: Option<String>,
     #[command(flatten)]
     judge: JudgeFlags,
     /// When to stop: at the first test that fails, in a group at its first, or never
@@ -119,20 +95,8 @@ enum Priority {
 /// `POST /v1/submissions`.
 #[derive(Debug, Serialize)]
 struct Request<'a> {
-    language: String,
     #[serde(flatten)]
-    program: Program,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entry: Option<&'a str>,
-    args: &'a [String],
-    env: BTreeMap<&'a str, &'a str>,
-    compiler_args: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<&'a LimitFlags>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compile_limits: Option<&'a CompileLimitFlags>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a str>,
+    program: ProgramRequest<'a>,
     tests: Vec<TestRequest>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<Group>,
@@ -230,29 +194,16 @@ fn request<'a>(args: &'a SubmitArgs, service: &Service) -> Result<Request<'a>, F
         .as_ref()
         .and_then(CheckerFlag::file)
         .or(flags.interactor.as_ref());
-    let known = if args.language.is_none() || (judged.is_some() && flags.judge_language.is_none()) {
+    let known = if args.program.language.is_none()
+        || (judged.is_some() && flags.judge_language.is_none())
+    {
         sources::languages(service)?
     } else {
         Vec::new()
     };
-    let language = match &args.language {
-        Some(language) => language.clone(),
-        None => sources::language_of(&args.files, &known, "--language")?,
-    };
+    let limits = (&args.limits, &args.compile_limits);
     Ok(Request {
-        language,
-        program: sources::read_program(&args.files)?,
-        entry: args.entry.as_deref(),
-        args: &args.args,
-        env: args
-            .env
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect(),
-        compiler_args: &args.compiler_args,
-        limits: args.limits.given(),
-        compile_limits: args.compile_limits.given(),
-        policy: args.policy.as_deref(),
+        program: args.program.request(&[], limits, &known)?,
         tests: Vec::new(),
         groups: Vec::new(),
         checker: match &flags.checker {
@@ -289,8 +240,7 @@ fn groups(tests: &[TestRequest]) -> Vec<Group> {
 }
 
 fn post(args: &SubmitArgs, service: &Service, request: &Request<'_>) -> Result<Uuid, Failure> {
-    let body = serde_json::to_vec(request)
-        .map_err(|e| Failure::Service(format!("the request cannot be written: {e}")))?;
+    let body = to_json(request)?;
     let ask = Ask {
         method: Method::POST,
         // With the key, sending it again after a broken connection makes no second submission.
@@ -306,19 +256,7 @@ fn post(args: &SubmitArgs, service: &Service, request: &Request<'_>) -> Result<U
 /// What the caller wrote for `pointer` of the request.
 fn flag(pointer: &str, args: &SubmitArgs, request: &Request<'_>) -> Option<String> {
     let parts: Vec<&str> = pointer.split('/').skip(1).collect();
-    let nth = |files: &[PathBuf], index: &str| {
-        Some(
-            files
-                .get(index.parse::<usize>().ok()?)?
-                .display()
-                .to_string(),
-        )
-    };
     Some(match parts.as_slice() {
-        ["limits", field] => limits::flag(field)?.to_owned(),
-        ["compile_limits", field] => limits::compile_flag(field)?.to_owned(),
-        ["source", ..] => args.files.first()?.display().to_string(),
-        ["files", index, ..] => nth(&args.files, index)?,
         ["tests", index, rest @ ..] => {
             let test = request.tests.get(index.parse::<usize>().ok()?)?;
             [&["test", &test.id], rest].concat().join(" ")
@@ -329,13 +267,8 @@ fn flag(pointer: &str, args: &SubmitArgs, request: &Request<'_>) -> Option<Strin
         ["checker" | "interactor", "protocol"] => "--protocol".to_owned(),
         ["checker", ..] => "--checker".to_owned(),
         ["interactor", ..] => "--interactor".to_owned(),
-        ["env", name] => format!("--env {name}"),
-        ["compiler_args", ..] => "--compiler-arg".to_owned(),
-        ["args", ..] => "--args".to_owned(),
-        [name @ ("language" | "entry" | "policy" | "env" | "stop" | "priority")] => {
-            format!("--{name}")
-        }
-        _ => return None,
+        [name @ ("stop" | "priority")] => format!("--{name}"),
+        parts => return args.program.flag(parts),
     })
 }
 

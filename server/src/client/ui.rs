@@ -102,6 +102,14 @@ impl Ui {
         written.map_err(|error| Failure::output(&error))
     }
 
+    /// Writes what a program wrote to stderr.
+    pub(super) fn emit_error(&self, bytes: &[u8]) {
+        self.suspend(|| {
+            // Whoever closed stderr does not want it.
+            let _ = io::stderr().lock().write_all(bytes);
+        });
+    }
+
     /// Writes one line for the person to stderr.
     pub(super) fn say(&self, line: &str) {
         self.suspend(|| {

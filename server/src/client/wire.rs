@@ -71,7 +71,7 @@ impl Stage {
 }
 
 /// What a stream was. What is no base64 although it says so is given as it is.
-fn bytes(text: &str, encoding: &str) -> Vec<u8> {
+pub(super) fn bytes(text: &str, encoding: &str) -> Vec<u8> {
     let decoded = (encoding == "base64")
         .then(|| BASE64.decode(text).ok())
         .flatten();

@@ -13,6 +13,7 @@ mod live_support;
 mod pinning;
 mod processes;
 mod restarts;
+mod run_live;
 mod runs;
 mod submissions;
 mod telemetry;
