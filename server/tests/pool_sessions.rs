@@ -6,11 +6,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use brig_sandbox::protocol::{FromWorker, Job, StopReason, ToWorker, UserSignal};
 use brig_sandbox::report::{Outcome, Sample};
 use brig_server::http::App;
-use brig_server::pool::{ExecuteError, Inputs, Reading, Session, Turn};
+use brig_server::pool::{ExecuteError, Inputs, Pace, Reading, Session, Turn};
 use http_support::{FakeJob, FakeWorker, app, report, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -24,7 +25,7 @@ fn job() -> Job {
 
 async fn open(app: &App, inputs: Inputs) -> Result<Session, ExecuteError> {
     let lease = app.pool.lease(Turn::run(None)).await.unwrap();
-    lease.open(job(), inputs).await
+    lease.open(job(), inputs, Pace::Programs).await
 }
 
 fn file(content: &str) -> Arc<OwnedFd> {
@@ -246,5 +247,27 @@ async fn a_lost_worker_ends_the_session_and_it_is_known_whether_the_program_ran(
             matches!(end, Err(ExecuteError::WorkerLost { started }) if started == starts),
             "{end:?}"
         );
+    }
+}
+
+/// Longer than the least that anybody is told to wait.
+const LONG: Duration = Duration::from_millis(1500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_that_people_take_does_not_count_for_those_who_wait() {
+    let app = app(|_| {});
+    FakeWorker::serve(&app, 0, |worker, job| {
+        worker.started(&job);
+        std::thread::sleep(LONG);
+        worker.finished(job, Ok(report(Outcome::Exited)));
+    });
+    let shortest = app.pool.expected_wait();
+    for (pace, counts) in [(Pace::People, false), (Pace::Programs, true)] {
+        let lease = app.pool.lease(Turn::run(None)).await.unwrap();
+        let session = lease.open(job(), Inputs::default(), pace).await.unwrap();
+        session.running.finished().await.unwrap();
+        // Its time is known when the worker is ready again.
+        drop(app.pool.lease(Turn::run(None)).await.unwrap());
+        assert_eq!(app.pool.expected_wait() > shortest, counts, "{pace:?}");
     }
 }

@@ -17,7 +17,7 @@ use super::task::Test;
 use super::testing::{Bench, Tested, make_room, of_judged, of_run};
 use crate::api::{self, CheckerProtocol, TranscriptLine, Verdict};
 use crate::language::{StageKind, StagePlan};
-use crate::pool::{ExecuteError, Inputs, Lease};
+use crate::pool::{ExecuteError, Inputs, Lease, Pace};
 use crate::run::{Program, StageResult, encode, settle, stage_job};
 
 /// What is shown of a conversation's beginning, and of its end.
@@ -170,7 +170,7 @@ async fn open(
     job: Job,
     inputs: Inputs,
 ) -> Result<crate::pool::Session, ExecuteError> {
-    lease.open(job, inputs).await
+    lease.open(job, inputs, Pace::Programs).await
 }
 
 impl Tested {

@@ -35,7 +35,7 @@ pub(crate) use channel::AsyncChannel;
 pub(crate) use metrics::PoolMetrics;
 pub use queue::{Class, InLine, Stats, Turn};
 use queue::{Entry, Offer, Queue};
-pub use session::{Control, Running, Session, SessionEnd, Started};
+pub use session::{Control, Pace, Running, Session, SessionEnd, Started};
 pub use terminal::{Screen, Sizer, Terminal};
 use worker::{Assignment, Reply, Worker};
 
@@ -265,10 +265,10 @@ impl Lease {
     }
 
     /// Starts `job` (as with [`Lease::execute`]) and leaves its pipes to the caller.
-    pub async fn open(self, job: Job, inputs: Inputs) -> Result<Session, ExecuteError> {
+    pub async fn open(self, job: Job, inputs: Inputs, pace: Pace) -> Result<Session, ExecuteError> {
         let job = inputs.announce(self.job, job)?;
         let Self { offer, account, .. } = self;
-        let (link, opening) = session::link(account);
+        let (link, opening) = session::link(account, pace);
         let span = stage_span(&job);
         let assignment = Assignment {
             job,

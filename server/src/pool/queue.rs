@@ -296,7 +296,7 @@ impl Queue {
     }
 
     /// Notes that a job kept its worker for `service`, from its start until the worker was ready
-    /// again. The mean forgets: each new figure weighs one eighth.
+    /// again; not of jobs whose time is people's. The mean forgets: each new figure weighs one eighth.
     pub(super) fn served(&self, service: Duration) {
         let mut state = self.lock();
         state.mean_service = Some(match state.mean_service {

@@ -19,6 +19,15 @@ const COMMANDS: usize = 16;
 /// What the stage left: what the program did, and the archive of the files asked for.
 pub type SessionEnd = Result<(StageReport, Option<OwnedFd>), ExecuteError>;
 
+/// Who decides how long a session takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The programs: its time tells how long those who wait will have to.
+    Programs,
+    /// People at the other end.
+    People,
+}
+
 /// A job that was sent to a worker. Dropping it cancels the job.
 pub struct Session {
     /// To the program's stdin, unless the job came with an attached one; dropping it is end-of-file.
@@ -66,6 +75,7 @@ pub(super) enum Command {
 
 /// The worker's task's half of a session.
 pub(super) struct Link {
+    pub(super) pace: Pace,
     pub(super) opened: oneshot::Sender<Result<Ends, ExecuteError>>,
     pub(super) follow: Follow,
 }
@@ -85,13 +95,14 @@ pub(super) struct Opening {
 }
 
 /// The two halves of a session to be.
-pub(super) fn link(account: Account) -> (Link, Opening) {
+pub(super) fn link(account: Account, pace: Pace) -> (Link, Opening) {
     let (opened, opening) = oneshot::channel();
     let (tell_started, started) = oneshot::channel();
     let (tell_finished, finished) = oneshot::channel();
     let (stop, stopped) = watch::channel(None);
     let (commands, commanded) = mpsc::channel(COMMANDS);
     let link = Link {
+        pace,
         opened,
         follow: Follow {
             started: tell_started,

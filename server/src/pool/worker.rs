@@ -23,7 +23,7 @@ use tracing::Span;
 use super::capture::{Capture, Reading};
 use super::channel::AsyncChannel;
 use super::queue::Queue;
-use super::session::{Command, Ends, Follow, Link, SessionEnd};
+use super::session::{Command, Ends, Follow, Link, Pace, SessionEnd};
 use super::terminal::Terminal;
 use super::{ExecuteError, Inputs, StageOutput};
 
@@ -45,6 +45,14 @@ pub(super) enum Reply {
 }
 
 impl Reply {
+    /// Whether the job's time says something about that of others.
+    fn is_typical(&self) -> bool {
+        match self {
+            Self::Output(..) => true,
+            Self::Session(link) => link.pace == Pace::Programs,
+        }
+    }
+
     /// Answers that the job never began.
     fn refuse(self, error: ExecuteError) {
         // Whoever has gone needs no answer.
@@ -157,10 +165,13 @@ impl Worker {
                 }
             }
             self.queue.update(self.connection, |w| w.running = true);
+            let is_typical = assignment.reply.is_typical();
             self.follow(pipes, assignment).await?;
             self.span = Span::none();
             pipes = self.ready().await?;
-            self.queue.served(begun.elapsed());
+            if is_typical {
+                self.queue.served(begun.elapsed());
+            }
         }
     }
 

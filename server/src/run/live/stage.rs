@@ -9,7 +9,7 @@ use brig_sandbox::protocol::{Job, StopReason};
 use super::line::{Event, Line};
 use super::not_started;
 use super::talk::{Bounds, Talked, talk};
-use crate::pool::{Captured, ExecuteError, Inputs, Lease, Pool, StageOutput, Turn};
+use crate::pool::{Captured, ExecuteError, Inputs, Lease, Pace, Pool, StageOutput, Turn};
 use crate::run::engine::Halt;
 use crate::run::stage::{Executed, lease};
 
@@ -69,7 +69,7 @@ impl LiveStage<'_> {
             archives: self.archives.clone(),
             ..Inputs::default()
         };
-        let mut session = match lease.open(self.job.clone(), inputs).await {
+        let mut session = match lease.open(self.job.clone(), inputs, Pace::People).await {
             Ok(session) => session,
             Err(error) => return unheard(Err(error)),
         };
