@@ -21,7 +21,7 @@ pub struct Terminal {
     pub sizer: Sizer,
 }
 
-/// What a program writes to its terminal.
+/// What a program writes to its terminal. Its end is not for good while a program can open the terminal again.
 #[derive(Debug)]
 pub struct Screen {
     output: pipe::Receiver,
@@ -63,7 +63,7 @@ impl AsyncRead for Screen {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.output).poll_read(context, buffer) {
-            // No program has it open any more: the end of file of terminals.
+            // No program has it open now: the end of file of terminals. Another one may follow.
             Poll::Ready(Err(e)) if e.raw_os_error() == Some(nix::libc::EIO) => Poll::Ready(Ok(())),
             answer => answer,
         }

@@ -105,6 +105,49 @@ fn a_terminal_with_its_size_ctrl_c_and_ctrl_d() {
     assert_eq!(result["status"], "ok", "{result}");
 }
 
+/// Runs at a terminal that say something as the last thing they do, of several clients at once.
+const LAST_WORDS: usize = 64;
+const CLIENTS: usize = 8;
+
+#[test]
+fn last_words_at_a_terminal_are_heard() {
+    let service = service();
+    let run = json!({"language": "python", "pty": {"rows": 24, "cols": 80},
+        "source": "import os\nos.write(1, b'last words')\nos._exit(0)"});
+    let say = || {
+        let mut socket = Socket::open(service.address);
+        socket.started(&run);
+        let (shown, _, result) = socket.rest();
+        assert_eq!(shown, b"last words", "{result}");
+        assert_eq!(result["run"]["stdout"], "last words");
+    };
+    std::thread::scope(|threads| {
+        for _ in 0..CLIENTS {
+            threads.spawn(|| (0..LAST_WORDS / CLIENTS).for_each(|_| say()));
+        }
+    });
+}
+
+const OPENS_AGAIN: &str = "
+import os, time
+os.write(1, b'first')
+for fd in (0, 1, 2):
+    os.close(fd)
+time.sleep(0.3)
+os.write(os.open('/dev/tty', os.O_RDWR), b' and last')
+";
+
+#[test]
+fn a_terminal_that_nobody_has_open_can_be_opened_again() {
+    let service = service();
+    let mut socket = Socket::open(service.address);
+    let pty = json!({"pty": {"rows": 24, "cols": 80}});
+    socket.started(&with(program(OPENS_AGAIN), pty));
+    let (shown, _, result) = socket.rest();
+    assert_eq!(result["status"], "ok", "{result}");
+    assert_eq!(String::from_utf8(shown).unwrap(), "first and last");
+}
+
 #[test]
 fn a_run_is_cancelled_and_its_worker_is_free_at_once() {
     let service = Service::settled(&["--workers", "1"]);

@@ -31,6 +31,9 @@ const WRITE_BYTES: usize = 64 << 10;
 const CHARACTER_WITHIN: Duration = Duration::from_millis(50);
 /// How often figures are asked for.
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+/// How often it is looked whether a terminal that no program has open was opened again. It cannot be waited
+/// for: a terminal like this is readable all the time, with an error (tty_poll of the kernel).
+const OPENED_AGAIN_EVERY: Duration = Duration::from_millis(50);
 /// How long after a program's end its streams may stay open.
 const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -73,6 +76,32 @@ struct Ends {
 enum Output {
     Pipes(pipe::Receiver, pipe::Receiver),
     Screen(Screen),
+}
+
+/// Where output comes from.
+struct Source<R> {
+    reader: R,
+    /// Its end is not the last word while the program runs: a terminal that nobody has open can be opened
+    /// again (tty(4)).
+    opens_again: bool,
+}
+
+impl Source<pipe::Receiver> {
+    fn pipe(reader: pipe::Receiver) -> Self {
+        Self {
+            reader,
+            opens_again: false,
+        }
+    }
+}
+
+impl Source<Screen> {
+    fn screen(reader: Screen) -> Self {
+        Self {
+            reader,
+            opens_again: true,
+        }
+    }
 }
 
 impl Ends {
@@ -170,18 +199,18 @@ impl Talk<'_> {
     async fn outputs(&self, output: Output) -> (Captured, Captured) {
         match output {
             Output::Pipes(stdout, stderr) => tokio::join!(
-                self.relay(Stream::Stdout, stdout),
-                self.relay(Stream::Stderr, stderr)
+                self.relay(Stream::Stdout, Source::pipe(stdout)),
+                self.relay(Stream::Stderr, Source::pipe(stderr))
             ),
             Output::Screen(screen) => {
-                let shown = self.relay(Stream::Stdout, screen).await;
+                let shown = self.relay(Stream::Stdout, Source::screen(screen)).await;
                 (shown, Captured::default())
             }
         }
     }
 
     /// Tells what comes from `source` until its end.
-    async fn relay(&self, stream: Stream, mut source: impl AsyncRead + Unpin) -> Captured {
+    async fn relay<R: AsyncRead + Unpin>(&self, stream: Stream, mut source: Source<R>) -> Captured {
         let Bounds {
             output_bytes,
             kept_bytes,
@@ -229,20 +258,34 @@ impl Talk<'_> {
     }
 
     /// The next bytes of `source`. `hurry`: somebody waits for what was read before.
-    async fn read(
+    async fn read<R: AsyncRead + Unpin>(
         &self,
-        source: &mut (impl AsyncRead + Unpin),
+        source: &mut Source<R>,
         buffer: &mut [u8],
         hurry: bool,
     ) -> Read {
+        // A read that began before the program's end may have missed its last words.
+        let last = !source.opens_again || *self.ended.borrow();
         tokio::select! {
             biased;
-            len = source.read(buffer) => match len {
-                Ok(0) | Err(_) => Read::End,
+            len = source.reader.read(buffer) => match len {
+                Ok(0) | Err(_) if last => Read::End,
+                Ok(0) | Err(_) => {
+                    self.opened_again().await;
+                    Read::Pause
+                }
                 Ok(len) => Read::Bytes(len),
             },
             () = self.leaks() => Read::End,
             () = sleep(CHARACTER_WITHIN), if hurry => Read::Pause,
+        }
+    }
+
+    /// Waits until it is worth looking whether a terminal that was closed is open again.
+    async fn opened_again(&self) {
+        tokio::select! {
+            () = self.has_ended() => {}
+            () = sleep(OPENED_AGAIN_EVERY) => {}
         }
     }
 
