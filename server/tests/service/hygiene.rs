@@ -65,8 +65,22 @@ fn descendants(pid: u32) -> Vec<u32> {
     all
 }
 
-fn count(path: &str) -> usize {
-    fs::read_dir(path).map_or(0, Iterator::count)
+/// The open descriptors of a process, but for the control files of sandboxes' cgroups that there are: those are
+/// opened when they are needed, and go with the group.
+fn descriptors(pid: u32) -> usize {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd"));
+    let targets = fds
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|fd| fs::read_link(fd.path()));
+    let of_group = |target: &std::path::Path| {
+        let target = target.to_string_lossy();
+        target.contains("/s-") && !target.ends_with(" (deleted)")
+    };
+    targets
+        .filter(|target| !target.as_deref().is_ok_and(of_group))
+        .count()
 }
 
 fn directories_below(path: &std::path::Path) -> usize {
@@ -103,10 +117,7 @@ fn traces(service: &Service) -> Traces {
             .sum(),
         namespaces: namespaces.len(),
         mounts: long_lived.iter().map(lines).sum(),
-        descriptors: long_lived
-            .iter()
-            .map(|pid| count(&format!("/proc/{pid}/fd")))
-            .sum(),
+        descriptors: long_lived.iter().map(|pid| descriptors(*pid)).sum(),
         temporary_files: ["/tmp", "/dev/shm"]
             .iter()
             .map(|d| {
