@@ -16,6 +16,7 @@ pub mod landlock;
 pub mod layers;
 pub mod limits;
 pub mod policy;
+pub mod prepared;
 pub mod prestart;
 pub mod probe;
 pub mod program;

@@ -20,6 +20,7 @@ use nix::unistd::{chdir, pivot_root};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::Layers;
+use crate::prepared;
 use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::mount::{NO_DEV, NO_SUID, READ_ONLY, attach, clone_tree, set_attributes};
@@ -32,6 +33,8 @@ pub struct RootfsSpec {
     pub mounts: Vec<String>,
     /// Host paths shown read-only at another place.
     pub binds: Vec<(PathBuf, PathBuf)>,
+    /// Whether the working directory is shown as that of prepared files ([`prepared`]).
+    pub prepared: bool,
 }
 
 impl RootfsSpec {
@@ -91,7 +94,15 @@ struct Source {
 /// Builds the tree and makes it this process's root. Needs CAP_SYS_ADMIN over a mount namespace
 /// that nobody else uses.
 pub fn enter(spec: &RootfsSpec, off: Layers) -> Result<(), SandboxFault> {
-    let sources = host_trees(spec, off)?;
+    let mut sources = host_trees(spec, off)?;
+    if spec.prepared {
+        let tree = prepared::tree(off.contains(Layers::READONLY));
+        sources.push(Source {
+            tree: tree.step("bind the prepared files")?,
+            target: prepared::PATH.into(),
+            is_dir: true,
+        });
+    }
     let staging = STAGING
         .iter()
         .map(Path::new)

@@ -31,6 +31,7 @@ use crate::cgroup::host::{Base, WorkerCaps};
 use crate::identity::Identity;
 use crate::init::keep_only;
 use crate::layers::Layers;
+use crate::prepared;
 use crate::report::SandboxFault;
 use crate::rootfs::RootfsSpec;
 use crate::step::Step;
@@ -66,6 +67,8 @@ pub struct Launcher {
     pub cpus: Vec<u32>,
     /// Interpreters that a worker keeps started ahead of their jobs ([`crate::prestart`]).
     pub prestarted: u32,
+    /// Prepared files that sandboxes show.
+    pub prepared: Option<prepared::Directory>,
 }
 
 /// A worker process, as its supervisor sees it.
@@ -94,13 +97,19 @@ impl Launcher {
                 .pin_worker(index, &mut paths, cpu)
                 .step("keep the worker on its CPU")?;
         }
+        // The worker begins in another working directory.
+        let policy_dir = self.policy_dir.as_ref().map(std::path::absolute);
+        let policy_dir = policy_dir.transpose();
         let settings = Settings {
             index,
             uid,
             gid,
             cgroup: paths.clone(),
-            rootfs: self.rootfs.clone(),
-            policy_dir: self.policy_dir.clone(),
+            rootfs: RootfsSpec {
+                prepared: self.prepared.is_some(),
+                ..self.rootfs.clone()
+            },
+            policy_dir: policy_dir.step("find the policies")?,
             off: self.off,
             warm: self.warm,
             cpu,
@@ -115,7 +124,10 @@ impl Launcher {
             | CloneFlags::CLONE_NEWNET
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWUTS;
-        match fork(flags, None).step("clone3 a worker into its own namespaces")? {
+        let there = self.prepared.as_ref().map(prepared::Directory::enter);
+        let there = there.transpose().step("enter the prepared files")?;
+        let forked = fork(flags, None).step("clone3 a worker into its own namespaces")?;
+        match forked {
             Forked::Child => be_child(|| {
                 drop(start);
                 let child = Child {
@@ -128,7 +140,7 @@ impl Launcher {
                 exit_now(1)
             }),
             Forked::Parent { pid, pidfd } => {
-                drop((go, workers_end, settings));
+                drop((there, go, workers_end, settings));
                 self.admit(pid, uid, gid, &paths, start)?;
                 Ok(WorkerProcess {
                     pid,

@@ -91,6 +91,9 @@ pub struct Config {
     /// Interpreters of languages that allow it (`run.prestart`) that each worker keeps started ahead of
     /// the runs that will use them, each up to [`brig_sandbox::prestart::MAX_BYTES`]; 0 for none.
     pub prestarted: u32,
+    /// Whether files that compilers can start from (`compile.prepare` of a language), such as precompiled
+    /// headers, are made while workers are idle. They take their place on disk from the compile cache.
+    pub prepared_files: bool,
     /// Started as root: the server's user id; worker `n` has this plus one plus `n`. Two services on
     /// one machine need ranges of their own.
     pub uid_base: u32,
@@ -199,6 +202,7 @@ impl Default for Config {
             workers: None,
             pin_workers: false,
             prestarted: 2,
+            prepared_files: true,
             uid_base: DEFAULT_UID_BASE,
             data: None,
             profiles: None,
@@ -282,6 +286,8 @@ impl ServeArgs {
         config.uid_base = self.uid_base.unwrap_or(config.uid_base);
         config.data = self.data.clone().or(config.data);
         config.profiles = self.profiles.clone().or(config.profiles);
+        // Processes that read it may have another working directory.
+        config.profiles = config.profiles.map(std::path::absolute).transpose()?;
         if !self.languages.is_empty() {
             config.languages.clone_from(&self.languages);
         }

@@ -40,6 +40,7 @@ pub struct Metrics {
     total: Histogram,
     oom_kills: IntCounter,
     violations: IntCounterVec,
+    prepared: IntCounterVec,
     http: IntCounterVec,
     http_time: HistogramVec,
     auth: IntCounterVec,
@@ -183,6 +184,11 @@ impl Metrics {
             ),
             total: make.histogram("brig_run_seconds", "A whole run, queue included", TIME_BUCKETS),
             oom_kills: make.counter("brig_oom_kills_total", "Processes killed for memory"),
+            prepared: make.counters(
+                "brig_prepared_files_total",
+                "Files for compiles to start from: made, failed; compiles: lent one, missing one, redone without",
+                &["language", "event"],
+            ),
             violations: make.counters("brig_violations_total", "Programs ended for a system call", &["syscall"]),
             http: make.counters("brig_http_requests_total", "Requests", &["method", "route", "status"]),
             http_time: make.histograms(
@@ -333,6 +339,11 @@ impl Metrics {
                 self.stage(language, name, output);
             }
         }
+    }
+
+    /// What came of a file for compiles of `language` to start from; see the metric for the events.
+    pub(crate) fn prepared(&self, language: &str, event: &str) {
+        self.prepared.with_label_values(&[language, event]).inc();
     }
 
     /// A worker has done a stage for `language`; `stage` is `compile`, `run`, `test`, `checker` or

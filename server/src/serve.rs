@@ -2,7 +2,7 @@
 //!
 //! Tasks: one per connection (`http::server`), one per worker channel (`pool::worker`), and here
 //! one that takes workers from the supervisor, one that keeps readiness proved, one that keeps the
-//! keys fresh, one that looks at the languages' tools, one for signals. SIGTERM, SIGINT and the end
+//! keys fresh, one that looks at the languages' tools, one that makes files for compiles to start from, one for signals. SIGTERM, SIGINT and the end
 //! of the supervisor drain; a second signal ends the drain; SIGHUP reads the languages again.
 
 use std::os::fd::OwnedFd;
@@ -75,6 +75,8 @@ pub async fn serve(
         Arc::clone(&reloaded),
     ));
     background.spawn(look_at_tools(Arc::clone(&app), reloaded));
+    let preparing = Arc::clone(&app);
+    background.spawn(async move { preparing.engine().keep_preparing().await });
     let judging = app.judging.clone();
     background.spawn(async move { judging.keep_judging().await });
     let blobs = app.blobs.clone();
@@ -199,6 +201,7 @@ async fn look_at_tools(app: Arc<App>, reloaded: Arc<Notify>) {
         let mut languages = app.catalog().languages.all().to_vec();
         languages.retain(|language| all || unknown(language));
         detect_versions(&languages, &app.pool).await;
+        app.engine().order_prepared(&app.catalog()).await;
         all = tokio::time::timeout(DETECT_AGAIN, reloaded.notified())
             .await
             .is_ok();

@@ -33,6 +33,7 @@ use brig_sandbox::client::Client;
 use brig_sandbox::identity::{Identity, MAX_WORKERS};
 use brig_sandbox::init::keep_only;
 use brig_sandbox::layers::Layers;
+use brig_sandbox::prepared;
 use brig_sandbox::prestart;
 use brig_sandbox::protocol::Control;
 use brig_sandbox::rootfs::RootfsSpec;
@@ -145,12 +146,14 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
         rootfs: RootfsSpec {
             mounts: languages.mounts(),
             binds: Vec::new(),
+            prepared: false,
         },
         policy_dir: config.policies_dir()?,
         off: missing,
         warm: 1,
         cpus: Vec::new(),
         prestarted: config.prestarted,
+        prepared: None,
     };
     if config.pin_workers {
         launcher.cpus = own_cpus().context("finding the CPUs to keep workers on")?;
@@ -163,6 +166,8 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
     refuse(failed - allowed, &findings)?;
     launcher.off = failed;
     let data = DataDir::choose(config.data.as_deref())?.hold(identity.of_server())?;
+    let prepared = prepared::Directory::new(data.prepared.try_clone()?);
+    launcher.prepared = Some(prepared.context("the working directory")?);
     let server_config = ServerConfig {
         data: data.dir.root().to_owned(),
         config: config.clone(),

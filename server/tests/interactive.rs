@@ -427,6 +427,7 @@ fn with_workers(test: impl AsyncFn(&Pool)) {
         warm: 1,
         cpus: Vec::new(),
         prestarted: 0,
+        prepared: None,
     };
     let workers: Vec<_> = (0..2)
         .map(|index| launcher.launch(index).unwrap())

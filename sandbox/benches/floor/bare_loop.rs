@@ -114,6 +114,7 @@ pub(crate) fn main_of_child() -> Option<i32> {
 fn enter(program: &Path) {
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     let spec = RootfsSpec {
+        prepared: false,
         mounts: Vec::new(),
         binds: vec![(program.to_owned(), INSIDE.into())],
     };

@@ -41,6 +41,7 @@ impl Workers {
             warm: 1,
             cpus: Vec::new(),
             prestarted: 0,
+            prepared: None,
         };
         let started: Vec<_> = (0..count).map(|i| launcher.launch(i).unwrap()).collect();
         let (processes, clients) = started

@@ -62,6 +62,7 @@ fn check(hierarchies: Hierarchies, identity: Identity) -> Result<Vec<Finding>, S
         warm: 0,
         cpus: Vec::new(),
         prestarted: 0,
+        prepared: None,
     };
     let worker = launcher.launch(0)?;
     let mut client = Client::new(worker.channel);

@@ -16,13 +16,16 @@ use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
 use brig_sandbox::limits::Limits;
 use brig_sandbox::policy;
+use brig_sandbox::prepared;
 use brig_sandbox::protocol::{Collect, Job, WindowSize};
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::spawn::Launcher;
 use brig_sandbox::sys::memfd;
 use clap::{Args, ValueEnum};
+use nix::fcntl::{OFlag, open};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::Mode;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::report::{Report, exit_status};
@@ -58,6 +61,9 @@ pub(crate) struct RunArgs {
     /// Show a host file or directory read-only inside
     #[arg(long, value_name = "HOST[:INSIDE]", help_heading = "Isolation")]
     mount: Vec<String>,
+    /// Show a directory of prepared files read-only at /brig/prepared
+    #[arg(long, value_name = "DIR", help_heading = "Isolation")]
+    prepared: Option<PathBuf>,
     /// Which cgroup interface to use
     #[arg(long, value_enum, default_value = "auto", help_heading = "Isolation")]
     cgroup: CgroupArg,
@@ -436,10 +442,12 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
         .mount
         .iter()
         .map(|spec| match spec.split_once(':') {
-            Some((host, inside)) => (PathBuf::from(host), PathBuf::from(inside)),
-            None => (PathBuf::from(spec), PathBuf::from(spec)),
+            Some((host, inside)) => (host, inside),
+            None => (spec.as_str(), spec.as_str()),
         })
-        .collect();
+        .map(|(host, inside)| Ok((std::path::absolute(host)?, PathBuf::from(inside))))
+        .collect::<io::Result<_>>()?;
+    let prepared = args.prepared.as_deref().map(open_prepared).transpose()?;
     let hierarchies = Hierarchies::detect(want)?;
     let missing = hierarchies.missing();
     if !missing.is_empty() {
@@ -458,13 +466,21 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
         rootfs: RootfsSpec {
             mounts: Vec::new(),
             binds,
+            prepared: false,
         },
         policy_dir,
         off,
         warm: 0,
         cpus: Vec::new(),
         prestarted: u32::from(args.prestart.is_some()),
+        prepared,
     })
+}
+
+fn open_prepared(path: &Path) -> anyhow::Result<prepared::Directory> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = open(path, flags, Mode::empty()).with_context(|| path.display().to_string())?;
+    Ok(prepared::Directory::new(directory)?)
 }
 
 fn job(args: &RunArgs, policy: String) -> Job {

@@ -30,6 +30,7 @@ use crate::inside::ProgramJob;
 use crate::landlock;
 use crate::layers::Layers;
 use crate::policy::{self, Policy, ProcMount};
+use crate::prepared;
 use crate::protocol::{self, FromWorker, ToWorker};
 use crate::report::SandboxFault;
 use crate::rootfs::{self, RootfsSpec};
@@ -194,6 +195,9 @@ fn load_policies(settings: &Settings) -> Result<BTreeMap<String, Policy>, Sandbo
     let shown = settings.rootfs.mounted_paths();
     for policy in policies.values_mut() {
         policy.landlock.read_execute.extend_from_slice(&shown);
+        if settings.rootfs.prepared {
+            policy.landlock.read.push(prepared::PATH.to_owned());
+        }
     }
     Ok(policies)
 }

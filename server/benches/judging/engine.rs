@@ -84,6 +84,7 @@ fn launcher(workers: u32) -> Launcher {
         warm: 1,
         cpus: Vec::new(),
         prestarted: 0,
+        prepared: None,
     }
 }
 

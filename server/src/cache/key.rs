@@ -23,6 +23,13 @@ const FORMAT: u64 = 1;
 /// Rewritten by ldconfig(8) whenever a package brings or removes a library.
 const LIBRARIES: &str = "/etc/ld.so.cache";
 
+/// Rewritten whenever a package comes, changes or goes: by dpkg, rpm and apk.
+const PACKAGES: [&str; 3] = [
+    "/var/lib/dpkg/status",
+    "/var/lib/rpm/rpmdb.sqlite",
+    "/lib/apk/db/installed",
+];
+
 /// Names an entry. Equal keys mean: the same compile.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheKey([u8; 32]);
@@ -81,6 +88,18 @@ impl CacheKey {
         hash.bytes(&parts.policy.0);
         hash.number(parts.executable.into());
         hash.files(parts.files);
+        Self(hash.0.finalize().into())
+    }
+
+    /// The key of a file that a language's tools make for compiles to start from. It stands for everything that
+    /// is installed, as the headers of a library may change when no tool does.
+    pub fn of_prepared(parts: &KeyParts<'_>) -> Self {
+        let mut hash = Fields(Sha256::new());
+        hash.text("prepared");
+        hash.bytes(&Self::new(parts).0);
+        for packages in PACKAGES {
+            hash.tool(Some(Path::new(packages)));
+        }
         Self(hash.0.finalize().into())
     }
 
@@ -241,6 +260,7 @@ mod tests {
             limits: Limits::DEFAULT,
             collect: Some(vec!["main".to_owned()]),
             script: None,
+            start: None,
         }
     }
 

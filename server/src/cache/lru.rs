@@ -84,6 +84,15 @@ impl<V> Lru<V> {
         evicted
     }
 
+    /// The keys of all values that `are`, which count as used no more than before.
+    pub(super) fn keys(&self, are: impl Fn(&CacheKey, &V) -> bool) -> Vec<CacheKey> {
+        let those = self
+            .values
+            .iter()
+            .filter(|(key, slot)| are(key, &slot.value));
+        those.map(|(key, _)| *key).collect()
+    }
+
     pub(super) fn remove(&mut self, key: &CacheKey) -> Option<V> {
         let slot = self.values.remove(key)?;
         self.order.remove(&slot.used);

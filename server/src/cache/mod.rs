@@ -6,6 +6,8 @@
 //! kept on disk, least recently used first to go; failed compiles are remembered for a minute, in
 //! memory only.
 //!
+//! Under the same bound on disk are files that were prepared for compiles to start from ([`prepared`]).
+//!
 //! A cache never fails anybody: what cannot be read or written is logged, counted, and compiled.
 
 mod config;
@@ -16,7 +18,9 @@ mod key;
 mod lru;
 mod memory;
 mod metrics;
+mod prepared;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -109,10 +113,16 @@ struct Inner {
 }
 
 impl CompileCache {
-    /// A cache that keeps its entries in `directory`, which is the cache's own. If it cannot be
-    /// used, entries are kept in memory only.
-    pub fn open(config: CompileCacheConfig, directory: &Path, metrics: Arc<Metrics>) -> Self {
-        let disk = (config.max_bytes > 0).then(|| Disk::open(directory, config.max_bytes));
+    /// A cache that keeps its entries in `directory` and prepared files in `prepared`, which are the cache's
+    /// own. If they cannot be used, entries are kept in memory only.
+    pub fn open(
+        config: CompileCacheConfig,
+        directory: &Path,
+        prepared: &Path,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let open = || Disk::open(directory, prepared, config.max_bytes);
+        let disk = (config.max_bytes > 0).then(open);
         let disk = disk.and_then(|opened| match opened {
             Ok(disk) => Some(disk),
             Err(error) => {
@@ -180,13 +190,59 @@ impl CompileCache {
         Ok((entry, hit))
     }
 
+    /// Whether what was prepared as `key` is there, in a directory that is called like it; it counts as used.
+    pub(crate) fn has_prepared(&self, key: &CacheKey) -> bool {
+        let disk = self.0.disk.as_ref();
+        disk.is_some_and(|disk| disk.has_prepared(key))
+    }
+
+    /// Whether prepared files can be kept at all.
+    pub(crate) fn keeps_prepared(&self) -> bool {
+        self.0.disk.is_some()
+    }
+
+    /// Keeps the files in `archive` as what was prepared as `key`.
+    pub(crate) async fn keep_prepared(&self, key: CacheKey, archive: OwnedFd) -> io::Result<()> {
+        let this = self.clone();
+        let write = move || match &this.0.disk {
+            Some(disk) => disk.write_prepared(&key, archive),
+            None => Err(io::Error::other("nothing is kept on disk")),
+        };
+        let evicted = spawn_blocking(write).await.map_err(io::Error::other)??;
+        self.0.metrics.cache.evicted("disk", evicted);
+        self.0.show_size();
+        Ok(())
+    }
+
+    /// Has what was prepared as `key` in memory soon.
+    pub(crate) async fn read_ahead(&self, key: CacheKey) {
+        let this = self.clone();
+        let read = move || this.0.disk.as_ref().map(|disk| disk.read_ahead(&key));
+        if let Ok(Some(Err(error))) = spawn_blocking(read).await {
+            tracing::debug!(%key, "prepared files were not read ahead: {error}");
+        }
+    }
+
+    /// Removes all prepared files but these.
+    pub(crate) async fn keep_only_prepared(&self, wanted: BTreeSet<CacheKey>) {
+        let this = self.clone();
+        let remove = move || {
+            if let Some(disk) = &this.0.disk {
+                disk.keep_only_prepared(&wanted);
+            }
+            this.0.show_size();
+        };
+        // It does not panic.
+        let _ = spawn_blocking(remove).await;
+    }
+
     fn at_hand(&self, key: &CacheKey) -> Option<Arc<Entry>> {
         let inner = &self.0;
         let entry = inner.memory().get(key)?;
         if inner.disk.as_ref().is_some_and(|disk| disk.used(key)) {
             let (this, key) = (self.clone(), *key);
             // Nobody waits for it.
-            spawn_blocking(move || this.0.disk.as_ref().map(|disk| disk.note_use(&key)));
+            spawn_blocking(move || this.0.disk.as_ref().map(|disk| disk.note_entry_use(&key)));
         }
         Some(entry)
     }

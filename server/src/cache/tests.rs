@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -27,7 +28,13 @@ impl World {
     }
 
     fn cache(&self, config: CompileCacheConfig) -> CompileCache {
-        CompileCache::open(config, self.directory.path(), Arc::clone(&self.metrics))
+        let prepared = self.directory.path().join("prepared");
+        let entries = self.entries();
+        CompileCache::open(config, &entries, &prepared, Arc::clone(&self.metrics))
+    }
+
+    fn entries(&self) -> PathBuf {
+        self.directory.path().join("entries")
     }
 
     /// Gets the entry for key `byte`, compiled if need be.
@@ -111,7 +118,7 @@ async fn a_damaged_entry_is_compiled_again() {
     let cache = world.cache(only_on_disk());
     world.get(&cache, 1).await;
     written(&cache).await;
-    let path = world.directory.path().join(CacheKey::test(1).to_string());
+    let path = world.entries().join(CacheKey::test(1).to_string());
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(b"x", 200).unwrap();
     let (entry, hit) = world.get(&cache, 1).await;
@@ -232,20 +239,18 @@ async fn a_disk_that_cannot_be_written_costs_only_the_cache() {
     let world = World::new();
     let cache = world.cache(only_on_disk());
     // Not a matter of permissions, which root would ignore.
-    fs::remove_dir_all(world.directory.path()).unwrap();
+    fs::remove_dir_all(world.entries()).unwrap();
     for _ in 0..2 {
         assert_eq!(world.get(&cache, 1).await.1, Hit::Miss);
         written(&cache).await;
     }
     assert!(world.metric(r#"brig_compile_cache_errors_total{kind="write"} 2"#));
 
-    fs::write(world.directory.path(), "in the way").unwrap();
+    fs::write(world.entries(), "in the way").unwrap();
     let cache = world.cache(CompileCacheConfig::default());
     assert_eq!(world.get(&cache, 1).await.1, Hit::Miss);
     assert_eq!(world.get(&cache, 1).await.1, Hit::Memory);
     assert!(world.metric(r#"brig_compile_cache_errors_total{kind="open"} 1"#));
-    fs::remove_file(world.directory.path()).unwrap();
-    fs::create_dir(world.directory.path()).unwrap();
 }
 
 #[tokio::test]

@@ -81,7 +81,12 @@ impl App {
             Arc::clone(&metrics),
         );
         let blobs = blobs.with_context(|| data.blobs().display().to_string())?;
-        let cache = CompileCache::open(settings.compile_cache, &data.cache(), Arc::clone(&metrics));
+        let cache = CompileCache::open(
+            settings.compile_cache,
+            &data.cache(),
+            &data.prepared(),
+            Arc::clone(&metrics),
+        );
         let engine = Engine::new(
             pool.clone(),
             Arc::clone(&metrics),
@@ -136,6 +141,11 @@ impl App {
     /// Languages and policies as they are now.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.get()
+    }
+
+    /// Takes runs through their stages.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Reads the languages again; on an error the old ones stay.

@@ -10,7 +10,9 @@ use brig_sandbox::report::signal_name;
 use regex::{Captures, Regex};
 use toml::de::{DeTable, DeValue};
 
-use super::schema::{EntryKind, OutOfMemory, Profile, Stage, Version};
+use super::plan::SourceFile;
+use super::prepare::{DIRECTORY, Preparation, PrepareSpec};
+use super::schema::{EntryKind, OutOfMemory, Prepare, Profile, Stage, Version};
 use super::template::{List, Place, Template};
 use super::{
     Availability, COMPILE_DEFAULTS, GLOBAL_MAXIMA, Language, StageSpec, VersionSpec, patched,
@@ -98,6 +100,9 @@ fn check(profile: Profile, text: &str, policies: &Arc<[String]>) -> Result<Langu
         &["compile", "prestart"],
         || "only the run stage can be started before its files are there".to_owned(),
     )?;
+    require(profile.run.prepare.is_none(), &["run", "prepare"], || {
+        "only the compile stage can start from a prepared file".to_owned()
+    })?;
     let run = check_stage(profile.run, "run", &Limits::DEFAULT, policies)?;
     check_main_class(kind, compile.as_ref(), &run)?;
     Ok(Language {
@@ -261,6 +266,15 @@ fn check_stage(
     })?;
     let env = check_env(&stage.env, name)?;
     let prestart = check_prestart(stage.prestart.as_deref(), name)?;
+    let preparations = stage
+        .prepare
+        .map(|prepare| check_prepare(prepare, name, &stage.policy, &env))
+        .transpose()?
+        .unwrap_or_default();
+    let told = command.uses_list(List::Prepared);
+    require(told != preparations.is_empty(), &[name, "command"], || {
+        "{prepared} is in the command if and only if there is a table `prepare`".to_owned()
+    })?;
     let artifacts = stage.artifacts.unwrap_or_else(|| vec!["**".to_owned()]);
     require(!artifacts.is_empty(), &[name, "artifacts"], || {
         "is empty".to_owned()
@@ -286,6 +300,7 @@ fn check_stage(
         env,
         artifacts,
         prestart,
+        preparations,
         defaults,
         maxima,
         out_of_memory,
@@ -302,6 +317,53 @@ fn check_prestart(file: Option<&str>, table: &str) -> Result<Option<Template>, B
         || format!("{file:?} does not name the entry, as by `{{entry}}`"),
     )?;
     Ok(Some(template))
+}
+
+/// The files that stages can start from: the one without compiler arguments first.
+fn check_prepare(
+    prepare: Prepare,
+    table: &str,
+    policy: &str,
+    env: &[(String, Template)],
+) -> Result<Vec<Arc<Preparation>>, Broken> {
+    let path = |key: &str| vec![table.to_owned(), "prepare".to_owned(), key.to_owned()];
+    let broken = |key: &str, message: String| (path(key), message);
+    let command = Template::command(&prepare.command, Place::PrepareCommand);
+    let command = command.map_err(|(_, message)| broken("command", message))?;
+    let is_path = prepare.command.first().is_some_and(|p| p.starts_with('/'));
+    if !is_path {
+        return Err(broken("command", "starts with no absolute path".to_owned()));
+    }
+    let files = prepare.files.keys().map(|file| ("files", file));
+    for (key, file) in files.chain([("file", &prepare.file)]) {
+        check_path(file).map_err(|why| broken(key, format!("{file:?}: {why}")))?;
+    }
+    if !prepare.arguments.iter().any(|a| a.contains(DIRECTORY)) {
+        return Err(broken("arguments", format!("do not name {DIRECTORY}")));
+    }
+    let pattern = |key: &str, pattern: Option<String>| {
+        let parsed = pattern.map(|p| regex::bytes::Regex::new(&p)).transpose();
+        parsed.map_err(|e| broken(key, format!("bad regular expression: {e}")))
+    };
+    let limits = patched(prepare.limits, &COMPILE_DEFAULTS);
+    check_limits(&limits, prepare.limits, &[table, "prepare", "limits"])?;
+    let file = |(path, content): (String, String)| SourceFile {
+        path,
+        content: content.into_bytes(),
+    };
+    let spec = Arc::new(PrepareSpec {
+        policy: policy.to_owned(),
+        command,
+        env: env.to_vec(),
+        sources: pattern("sources", prepare.sources)?,
+        redo_if: pattern("redo_if", prepare.redo_if)?,
+        files: prepare.files.into_iter().map(file).collect(),
+        file: prepare.file,
+        arguments: prepare.arguments,
+        limits,
+    });
+    let all = std::iter::once(Vec::new()).chain(prepare.compiler_args);
+    Ok(all.map(|compiler_args| spec.with(compiler_args)).collect())
 }
 
 fn check_policy(policy: &str, table: &str, policies: &[String]) -> Result<(), Broken> {
@@ -396,24 +458,20 @@ fn pairs(a: &Limits, b: &Limits) -> [(&'static str, f64, f64); 11] {
     ]
 }
 
-fn check_limits(
-    limits: &Limits,
-    patch: Option<LimitsPatch>,
-    table: &[&str; 2],
-) -> Result<(), Broken> {
+fn check_limits(limits: &Limits, patch: Option<LimitsPatch>, table: &[&str]) -> Result<(), Broken> {
     if patch.is_none() {
         return Ok(());
     }
     for (name, value, _) in pairs(limits, limits) {
         require(
             value.is_finite() && value > 0.0,
-            &[table[0], table[1], name],
+            &[table, &[name]].concat(),
             || "must be above zero".to_owned(),
         )?;
     }
     require(
         limits.open_files <= Limits::MAX_OPEN_FILES,
-        &[table[0], table[1], "open_files"],
+        &[table, &["open_files"]].concat(),
         || format!("is above {}", Limits::MAX_OPEN_FILES),
     )
 }

@@ -4,7 +4,8 @@
 //! all of them. From a profile and a request's files, [`plan`] makes the commands of the stages:
 //! [`entry`] finds the file that starts, [`java_source`] names Java files as their compiler wants
 //! them, [`class_file`] finds the class that has `main` once the compiler has spoken, [`template`]
-//! fills in the commands. Nothing here runs anything or knows HTTP.
+//! fills in the commands, [`prepare`] is about files that compilers can start from. Nothing here runs
+//! anything or knows HTTP.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -17,11 +18,13 @@ mod class_file;
 mod entry;
 mod java_source;
 mod plan;
+mod prepare;
 mod registry;
 mod schema;
 mod template;
 
 pub use plan::{Artifact, Plan, PlanError, PlanRequest, SourceFile, StagePlan};
+pub use prepare::{Preparation, Start};
 pub use registry::{FindError, Registry};
 pub use schema::EntryKind;
 
@@ -140,6 +143,8 @@ struct StageSpec {
     artifacts: Vec<String>,
     /// The file in `/box` that the command reads first, if it may be started before that is there.
     prestart: Option<Template>,
+    /// Files that it can start from: the one without compiler arguments first.
+    preparations: Vec<Arc<Preparation>>,
     defaults: Limits,
     maxima: Limits,
     out_of_memory: Vec<schema::OutOfMemory>,
@@ -188,6 +193,12 @@ impl Language {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
+    /// The files that its compile stage can start from, the one that most do first.
+    pub fn preparations(&self) -> &[Arc<Preparation>] {
+        let compile = self.compile.as_ref();
+        compile.map_or(&[], |spec| &spec.preparations)
+    }
+
     /// The stage that prints the tools' version.
     pub fn version_stage(&self) -> StagePlan {
         StagePlan {
@@ -197,6 +208,7 @@ impl Language {
             limits: self.version.limits,
             collect: None,
             script: None,
+            start: None,
         }
     }
 

@@ -1,13 +1,15 @@
 //! From a request to the commands of its stages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use brig_sandbox::archive::check_path;
 use brig_sandbox::limits::Limits;
 
+use super::prepare::Start;
 use super::schema::EntryKind;
 use super::template::{List, Template, Values};
-use super::{Language, StageSpec, class_file, entry, java_source};
+use super::{Language, Preparation, StageSpec, class_file, entry, java_source};
 
 /// A file of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,8 @@ pub struct StagePlan {
     /// The file that the command reads first, if it may be started before its files are there
     /// ([`brig_sandbox::prestart`]).
     pub script: Option<String>,
+    /// What it can start from, if that was made before.
+    pub start: Option<Start>,
 }
 
 /// A file that a compile stage made: its path, its content, whether it is executable; as
@@ -144,11 +148,13 @@ impl Language {
             sources,
             compiler_args: request.compiler_args,
             args: request.args,
+            prepared: Vec::new(),
             main_class: None,
             limits: request.compile_limits,
         };
         let compile = self.compile.as_ref().map(|spec| StagePlan {
             collect: Some(spec.artifacts.clone()),
+            start: self.start(spec, &files, &values),
             ..stage(spec, &values, &BTreeMap::new())
         });
         let values = Values {
@@ -168,6 +174,18 @@ impl Language {
             values,
             env: request.env,
         })
+    }
+
+    /// What a compile stage of `files` can start from.
+    fn start(&self, spec: &StageSpec, files: &[SourceFile], values: &Values) -> Option<Start> {
+        let sources = || {
+            let sources = files.iter().filter(|f| values.sources.contains(&f.path));
+            sources.map(|file| file.content.as_slice())
+        };
+        let fits = |p: &&Arc<Preparation>| p.fits(&values.compiler_args, sources());
+        let preparation = spec.preparations.iter().find(fits)?;
+        let at = spec.command.position(List::Prepared, values)?;
+        Some(Start::new(Arc::clone(preparation), at))
     }
 
     /// The class that `plan` starts, now that the compile stage made `artifacts`; `None` if its
@@ -397,6 +415,7 @@ fn stage(spec: &StageSpec, values: &Values, request_env: &BTreeMap<String, Strin
             .prestart
             .as_ref()
             .map(|file| file.expand(values).concat()),
+        start: None,
     }
 }
 

@@ -86,10 +86,36 @@ pub(super) struct Stage {
     pub(super) artifacts: Option<Vec<String>>,
     /// Only in the run stage: the file that the command reads first.
     pub(super) prestart: Option<String>,
+    /// Only in the compile stage: a file that is made once, for stages to start from.
+    pub(super) prepare: Option<Prepare>,
     pub(super) default_limits: Option<LimitsPatch>,
     pub(super) max_limits: Option<LimitsPatch>,
     #[serde(default)]
     pub(super) out_of_memory: Vec<OutOfMemory>,
+}
+
+/// A file that a stage can start from, made once by the language's tools from what the profile says, and
+/// from nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Prepare {
+    /// What it is made from: paths in `/box`, and their content.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, String>,
+    /// What makes it, with the stage's policy and environment.
+    pub(super) command: Vec<String>,
+    /// Its path in `/box`.
+    pub(super) file: String,
+    /// What stands for `{prepared}` in the stage's command.
+    pub(super) arguments: Vec<String>,
+    /// Compiler arguments for which there is a file of its own, besides none.
+    #[serde(default)]
+    pub(super) compiler_args: Vec<Vec<String>>,
+    /// A regular expression that every source must match for the file to be of use.
+    pub(super) sources: Option<String>,
+    /// A regular expression: a stage whose stderr matches is done again without.
+    pub(super) redo_if: Option<String>,
+    pub(super) limits: Option<LimitsPatch>,
 }
 
 /// What a failed stage looks like when its runtime ran out of memory; all given conditions hold.

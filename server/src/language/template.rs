@@ -27,6 +27,8 @@ pub(super) enum List {
     OtherSources,
     CompilerArgs,
     Args,
+    /// What a stage gets that starts from a prepared file.
+    Prepared,
 }
 
 /// A placeholder that stands for a piece of text. `less` is subtracted from a number.
@@ -49,6 +51,8 @@ enum Value {
 pub(super) enum Place {
     CompileCommand,
     RunCommand,
+    /// What makes a prepared file.
+    PrepareCommand,
     /// The value of an environment variable.
     Env,
 }
@@ -60,12 +64,13 @@ pub(super) struct Values {
     pub(super) sources: Vec<String>,
     pub(super) compiler_args: Vec<String>,
     pub(super) args: Vec<String>,
+    pub(super) prepared: Vec<String>,
     pub(super) main_class: Option<String>,
     pub(super) limits: Limits,
 }
 
 const KNOWN: &str = "{entry}, {entry_stem}, {entry_path_stem}, {entry_dir}, {sources}, {other_sources}, \
-    {compiler_args}, {args}, {main_class}, {memory_mb}, {memory_bytes}, {stack_kb}, {stack_bytes}, {cpus}; a literal brace is doubled";
+    {compiler_args}, {prepared}, {args}, {main_class}, {memory_mb}, {memory_bytes}, {stack_kb}, {stack_bytes}, {cpus}; a literal brace is doubled";
 
 impl Template {
     /// Parses a command; an error comes with the argument's index.
@@ -94,6 +99,16 @@ impl Template {
     /// Whether `list` is among the arguments.
     pub(super) fn uses_list(&self, list: List) -> bool {
         self.0.contains(&Argument::Many(list))
+    }
+
+    /// How many arguments come before `list`, if that is among them.
+    pub(super) fn position(&self, list: List, values: &Values) -> Option<usize> {
+        let at = self.0.iter().position(|a| *a == Argument::Many(list))?;
+        let before = self.0[..at].iter().map(|argument| match argument {
+            Argument::One(_) => 1,
+            Argument::Many(list) => list.items(values).len(),
+        });
+        Some(before.sum())
     }
 
     /// Whether the entry file must be known.
@@ -150,6 +165,7 @@ impl List {
             }
             Self::CompilerArgs => values.compiler_args.clone(),
             Self::Args => values.args.clone(),
+            Self::Prepared => values.prepared.clone(),
         }
     }
 }
@@ -250,15 +266,19 @@ fn list_named(name: &str) -> Option<List> {
         "other_sources" => Some(List::OtherSources),
         "compiler_args" => Some(List::CompilerArgs),
         "args" => Some(List::Args),
+        "prepared" => Some(List::Prepared),
         _ => None,
     }
 }
 
 fn whole_argument(text: &str, name: &str, list: List, place: Place) -> Result<Argument, String> {
     let allowed = match list {
-        List::Sources | List::OtherSources => place != Place::Env,
-        List::CompilerArgs => place == Place::CompileCommand,
+        List::Sources | List::OtherSources => {
+            matches!(place, Place::CompileCommand | Place::RunCommand)
+        }
+        List::CompilerArgs => matches!(place, Place::CompileCommand | Place::PrepareCommand),
         List::Args => place == Place::RunCommand,
+        List::Prepared => place == Place::CompileCommand,
     };
     if !allowed {
         return Err(format!("{{{name}}} has no meaning here"));
@@ -304,6 +324,7 @@ mod tests {
             sources: vec!["src/Main.kt".to_owned(), "-x.kt".to_owned()],
             compiler_args: vec!["-O2".to_owned()],
             args: vec!["a b".to_owned(), "{entry}".to_owned()],
+            prepared: vec!["-I/there".to_owned()],
             main_class: Some("a.MainKt".to_owned()),
             limits: Limits::DEFAULT,
         }
@@ -340,6 +361,8 @@ mod tests {
             Place::CompileCommand,
         );
         assert_eq!(got, ["cc", "src/Main.kt", "./-x.kt", "-O2"]);
+        let got = expand(&["cc", "{prepared}"], Place::CompileCommand);
+        assert_eq!(got, ["cc", "-I/there"]);
         assert_eq!(
             expand(&["{other_sources}"], Place::CompileCommand),
             ["./-x.kt"]
@@ -381,6 +404,8 @@ mod tests {
         assert!(error("{sources}{args}", Place::RunCommand).contains("argument of its own"));
         assert!(error("{compiler_args}", Place::RunCommand).contains("no meaning here"));
         assert!(error("{args}", Place::CompileCommand).contains("no meaning here"));
+        assert!(error("{prepared}", Place::RunCommand).contains("no meaning here"));
+        assert!(error("{sources}", Place::PrepareCommand).contains("no meaning here"));
         assert!(error("{entry", Place::RunCommand).contains("unmatched brace"));
         assert!(error("entry}", Place::RunCommand).contains("unmatched brace"));
         assert!(Template::value("{args}").is_err());

@@ -493,7 +493,157 @@ const BROKEN_RULES: &[(&str, &str, &str, &str)] = &[
         "prestart =",
         "only the run stage",
     ),
+    (
+        "\"{compiler_args}\"",
+        "\"{prepared}\"",
+        "{prepared}",
+        "there is a table `prepare`",
+    ),
+    (
+        "[run]",
+        "[compile.prepare]\ncommand = [\"cc\"]\nfile = \"a\"\narguments = [\"{prepared_dir}\"]\n\n[run]",
+        "command = [\"cc\"]",
+        "no absolute path",
+    ),
+    (
+        "[run]",
+        "[compile.prepare]\ncommand = [\"/cc\", \"{sources}\"]\nfile = \"a\"\narguments = [\"{prepared_dir}\"]\n\n[run]",
+        "\"/cc\"",
+        "no meaning here",
+    ),
+    (
+        "[run]",
+        "[compile.prepare]\ncommand = [\"/cc\"]\nfile = \"../a\"\narguments = [\"{prepared_dir}\"]\n\n[run]",
+        "file = \"../a\"",
+        "'.' or '..'",
+    ),
+    (
+        "[run]",
+        "[compile.prepare]\ncommand = [\"/cc\"]\nfile = \"a\"\narguments = [\"-I\"]\n\n[run]",
+        "arguments = [\"-I\"]",
+        "do not name {prepared_dir}",
+    ),
+    (
+        "[run]",
+        "[compile.prepare]\ncommand = [\"/cc\"]\nfile = \"a\"\narguments = [\"{prepared_dir}\"]\nredo_if = \"(\"\n\n[run]",
+        "redo_if =",
+        "bad regular expression",
+    ),
+    (
+        "[run]",
+        "[run.prepare]\ncommand = [\"/cc\"]\nfile = \"a\"\narguments = [\"{prepared_dir}\"]\n\n[run]",
+        "[run.prepare]",
+        "only the compile stage",
+    ),
 ];
+
+/// The toy's compiler can start from a file, also with `-O`.
+fn toy_with_prepared() -> Arc<Language> {
+    let prepare = r#"
+[compile.prepare]
+files = { "lib.toy" = "lib" }
+command = ["/usr/bin/toyc", "{compiler_args}", "--prepare", "lib.toy"]
+file = "lib.bin"
+arguments = ["--lib", "{prepared_dir}/lib.bin"]
+compiler_args = [["-O"]]
+sources = '\Ause lib\n'
+redo_if = "lib"
+
+[run]"#;
+    let text = TOY
+        .replacen("\"{sources}\"", "\"{prepared}\", \"{sources}\"", 1)
+        .replacen("[run]", prepare, 1);
+    registry(&text).find("toy").unwrap()
+}
+
+#[test]
+fn a_compile_can_start_from_a_file_that_was_made_for_it() {
+    let toy = toy_with_prepared();
+    let plan = |source: &str, compiler_args: &[&str]| {
+        let compiler_args = compiler_args.iter().map(|a| (*a).to_owned()).collect();
+        let request = PlanRequest {
+            compiler_args,
+            ..shorthand(source)
+        };
+        toy.plan(request).unwrap().compile.unwrap()
+    };
+    for (args, number) in [(&[][..], 0), (&["-O"][..], 1)] {
+        let stage = plan("use lib\nx", args);
+        let before = [&["/usr/bin/toyc"], args].concat();
+        let after = &["main.toy", "-o", "main"];
+        assert_eq!(stage.argv, [&before[..], after].concat());
+        let start = stage.start.as_ref().unwrap();
+        let told = &["--lib", "/there/lib.bin"];
+        let command = start.command(&stage, "/there");
+        assert_eq!(command, [&before[..], told, after].concat());
+        assert_eq!(start.preparation, toy.preparations()[number]);
+        let made_by = &start.preparation.stage;
+        assert_eq!(
+            made_by.argv,
+            [&before[..], &["--prepare", "lib.toy"]].concat()
+        );
+        assert_eq!(
+            made_by.collect.as_deref(),
+            Some(&["lib.bin".to_owned()][..])
+        );
+        assert!(start.preparation.must_redo(b"in lib") && !start.preparation.must_redo(b""));
+    }
+    assert_eq!(plan("x", &[]).start, None);
+    assert_eq!(plan("use lib\n", &["-g"]).start, None);
+    assert_eq!(plan("use lib\n", &["-O", "-O"]).start, None);
+}
+
+#[test]
+fn cpp_starts_from_the_standard_header_only_where_gcc_would_take_it_as_it_is() {
+    let cpp = built_in().find("cpp").unwrap();
+    let starts = |source: &str| {
+        let plan = cpp.plan(shorthand(source)).unwrap();
+        plan.compile.unwrap().start.is_some()
+    };
+    let header = "#include <bits/stdc++.h>\nint main() {}\n";
+    for before in [
+        "",
+        "\n \t\r\n",
+        "// a comment\n/* another\n * of ** lines **/ /**/\n",
+        "#define int long long\n#define half(x) ((x) / 2) // of it\n# define endl '\\n'\n",
+    ] {
+        assert!(starts(&format!("{before}{header}")), "{before:?}");
+    }
+    assert!(starts("#include \"bits/stdc++.h\""));
+    for before in [
+        "#pragma GCC optimize(\"O3\")\n",
+        "#define X _Pragma(\"GCC optimize(3)\")\nX\n",
+        "#include <iostream>\n",
+        "int x;\n",
+        "#if 0\n",
+        "/* a */ #pragma GCC target(\"avx2\") /* b */\n",
+        "/* a */\n#pragma GCC target(\"avx2\")\n/* b */\n",
+        // The header is in a comment or a macro, and what comes then may be anything.
+        "// x \\\n",
+        "// x \\ \n",
+        "#define X \\\n",
+        "#define X /*\n",
+        "#define X ??/\n",
+        "/*",
+    ] {
+        assert!(!starts(&format!("{before}{header}")), "{before:?}");
+    }
+    assert!(!starts("int main() {}\n"));
+    let several = PlanRequest {
+        files: ["a.cpp", "b.cpp"]
+            .map(|path| SourceFile {
+                path: path.to_owned(),
+                content: if path == "a.cpp" {
+                    header.into()
+                } else {
+                    b"int x;".to_vec()
+                },
+            })
+            .into(),
+        ..request(&[])
+    };
+    assert_eq!(cpp.plan(several).unwrap().compile.unwrap().start, None);
+}
 
 #[test]
 fn the_script_of_a_command_that_may_be_started_ahead_is_known() {

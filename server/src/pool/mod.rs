@@ -182,6 +182,11 @@ impl Pool {
         self.queue.line_up()
     }
 
+    /// Returns once somebody waits for a worker, who could have one that does something of less weight.
+    pub(crate) async fn pressed(&self) {
+        self.queue.pressed().await;
+    }
+
     /// What the pool is doing now.
     pub fn stats(&self) -> Stats {
         self.queue.stats()

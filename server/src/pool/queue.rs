@@ -10,10 +10,11 @@
 //! class, owners share the workers' time fairly ([`super::fair`]).
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use super::alone::Alone;
@@ -166,6 +167,8 @@ struct State {
 pub(super) struct Queue {
     length: usize,
     state: Mutex<State>,
+    /// Told whenever somebody has to wait.
+    pressure: Notify,
 }
 
 /// A place in line; dropping it leaves the line.
@@ -191,6 +194,7 @@ impl Queue {
         Self {
             length,
             state: Mutex::default(),
+            pressure: Notify::new(),
         }
     }
 
@@ -223,6 +227,7 @@ impl Queue {
             hand_over,
         };
         state.lines[turn.class as usize].push(turn.owner, waiter);
+        self.pressure.notify_waiters();
         Entry::Waiting(Place {
             queue: self,
             turn,
@@ -252,6 +257,7 @@ impl Queue {
             hand_over,
         });
         state.begin_alone();
+        self.pressure.notify_waiters();
         (ticket, offer)
     }
 
@@ -315,6 +321,25 @@ impl Queue {
     /// What a stage is expected to take: the mean of those before it.
     pub(super) fn mean_service(&self) -> Duration {
         self.lock().mean_service.unwrap_or_default()
+    }
+
+    /// Returns once somebody waits for a worker, but for the last in precedence, or to work alone.
+    pub(super) async fn pressed(&self) {
+        let mut told = pin!(self.pressure.notified());
+        loop {
+            // Who comes after the look is heard of.
+            told.as_mut().enable();
+            let waiting = {
+                let state = self.lock();
+                let before = &state.lines[..Class::Bulk as usize];
+                !state.alone.waiting.is_empty() || before.iter().any(|line| line.len() > 0)
+            };
+            if waiting {
+                return;
+            }
+            told.as_mut().await;
+            told.set(self.pressure.notified());
+        }
     }
 
     /// Everybody who waits, by class.
@@ -511,6 +536,21 @@ mod tests {
             });
         }
         assert_eq!(served, ["c", "a", "b"]);
+    }
+
+    #[test]
+    fn bulk_work_hears_of_everybody_else_who_waits() {
+        let queue = Queue::new(8);
+        let mut pressed = Box::pin(queue.pressed());
+        let _bulk = wait(&queue, judging(Class::Bulk));
+        assert!(pressed.as_mut().now_or_never().is_none());
+        let place = wait(&queue, RUN);
+        assert!(pressed.as_mut().now_or_never().is_some());
+        assert!(queue.pressed().now_or_never().is_some());
+        drop(place);
+        assert!(queue.pressed().now_or_never().is_none());
+        let _alone = queue.enter_alone(RUN);
+        assert!(queue.pressed().now_or_never().is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use brig_sandbox::protocol::Collect;
+use brig_sandbox::protocol::{Collect, Job};
 use brig_sandbox::report::{Outcome, StageReport};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
@@ -164,18 +164,36 @@ impl Engine {
             max_files: u32::try_from(run_limits.disk_inodes).unwrap_or(u32::MAX),
             only_on_success: true,
         });
-        let stage = Stage {
-            job: stage::job(compile, collect),
-            inputs: Inputs {
-                archives: vec![files::pack(plan)?],
-                ..Inputs::default()
+        let job = stage::job(compile, collect);
+        let inputs = Inputs {
+            archives: vec![files::pack(plan)?],
+            ..Inputs::default()
+        };
+        let mut execute = async |job: Job, turn: Turn| {
+            let stage = Stage {
+                job,
+                inputs: inputs.clone(),
+                turn,
+                queue_timeout,
+            };
+            let executed = stage.execute(self.pool(), Reading::default).await?;
+            *queued += executed.queued;
+            self.observe(executed.result).map_err(Unkept::Halt)
+        };
+        let lent = self.lend(sources, compile);
+        let is_lent = lent.is_some();
+        let argv = lent.unwrap_or_else(|| job.argv.clone());
+        let mut output = execute(
+            Job {
+                argv,
+                ..job.clone()
             },
             turn,
-            queue_timeout,
-        };
-        let executed = stage.execute(self.pool(), Reading::default).await?;
-        *queued += executed.queued;
-        let mut output = self.observe(executed.result).map_err(Unkept::Halt)?;
+        )
+        .await?;
+        if is_lent && self.must_redo(sources, compile, &output) {
+            output = execute(job, turn.continuing()).await?;
+        }
         let ended = verdict::of_compile(&output, &compile.limits, &sources.language);
         match (ended, output.collected.take()) {
             (None, Some(archive)) => Ok(Made::Program {

@@ -10,6 +10,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::files;
+use super::preparing::Preparing;
 use super::program::Program;
 use super::stage::{self, Executed, Stage};
 use super::verdict::{self, Verdict};
@@ -29,6 +30,7 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     cache: CompileCache,
+    preparing: Arc<Preparing>,
     config: RunsConfig,
     queue_timeout: Duration,
 }
@@ -112,7 +114,9 @@ impl Engine {
         config: &Config,
     ) -> Self {
         let queue_timeout = config.http.queue_timeout();
+        let prepared_files = config.prepared_files && cache.keeps_prepared();
         Self {
+            preparing: Arc::new(Preparing::new(prepared_files)),
             pool,
             metrics,
             health,
@@ -299,6 +303,14 @@ impl Engine {
 
     pub(super) fn cache(&self) -> &CompileCache {
         &self.cache
+    }
+
+    pub(super) fn preparing(&self) -> &Preparing {
+        &self.preparing
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn output_files(&self, globs: &[String]) -> Option<Collect> {

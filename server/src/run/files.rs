@@ -20,7 +20,8 @@ pub(super) fn pack(plan: &Plan) -> io::Result<Arc<OwnedFd>> {
     pack_files(plan.files.iter(), plan.executable)
 }
 
-fn pack_files<'a>(
+/// Files as an archive.
+pub(super) fn pack_files<'a>(
     files: impl Iterator<Item = &'a SourceFile> + Clone,
     executable: bool,
 ) -> io::Result<Arc<OwnedFd>> {

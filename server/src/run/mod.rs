@@ -10,6 +10,7 @@ mod engine;
 mod files;
 mod limits;
 mod live;
+mod preparing;
 mod program;
 mod stage;
 mod validate;

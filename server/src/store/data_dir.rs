@@ -4,11 +4,13 @@
 //! brig.db   submissions, results, webhooks, keys (SQLite)
 //! blobs/    uploaded test data
 //! cache/    compiled programs
+//! prepared/ files that compilers start from, which sandboxes see
 //! spool/    outputs on their way to a checker; emptied at every start
 //! ```
 //!
 //! It belongs to the server's user, whom nobody should trust blindly: whoever has more rights makes and
-//! locks the directory itself, and neither looks at nor touches what is in it.
+//! locks the directory itself, and neither looks at nor touches what is in it, but that it makes `prepared/`:
+//! workers are started there ([`brig_sandbox::prepared`]), before there is a server.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -17,14 +19,17 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use nix::fcntl::{Flock, FlockArg, OFlag, open};
-use nix::sys::stat::Mode;
+use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
+use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 /// Where data are kept when the service is started as root.
 const FOR_ROOT: &str = "/var/lib/brig";
 /// Nobody else's business.
 const MODE: u32 = 0o700;
+/// In the data directory, where sandboxes' users see it.
+const PREPARED: &str = "prepared";
+const PREPARED_MODE: Mode = Mode::from_bits_truncate(0o755);
 
 /// The paths in a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub struct DataDir(PathBuf);
 pub struct Held {
     /// The directory.
     pub dir: DataDir,
+    /// That of prepared files, open.
+    pub prepared: OwnedFd,
     _lock: Flock<OwnedFd>,
 }
 
@@ -69,11 +76,14 @@ impl DataDir {
     /// locks it.
     pub fn hold(self, owner: Option<(u32, u32)>) -> anyhow::Result<Held> {
         let shown = self.0.display().to_string();
-        let lock = self
-            .prepare(owner)
-            .with_context(|| format!("data directory {shown}"))?;
+        let lock = self.prepare(owner).and_then(|lock| {
+            let prepared = make_prepared(&lock, owner).context(PREPARED)?;
+            Ok((lock, prepared))
+        });
+        let (lock, prepared) = lock.with_context(|| format!("data directory {shown}"))?;
         Ok(Held {
             dir: self,
+            prepared,
             _lock: lock,
         })
     }
@@ -154,7 +164,7 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             removed => removed.with_context(|| format!("emptying {}", spool.display()))?,
         }
-        for directory in [self.blobs(), self.cache(), spool] {
+        for directory in [self.blobs(), self.cache(), self.prepared(), spool] {
             fs::create_dir_all(&directory)
                 .with_context(|| format!("making {}", directory.display()))?;
         }
@@ -181,10 +191,35 @@ impl DataDir {
         self.0.join("cache")
     }
 
+    /// Files that compilers start from.
+    pub fn prepared(&self) -> PathBuf {
+        self.0.join(PREPARED)
+    }
+
     /// Outputs on their way to a checker.
     pub fn spool(&self) -> PathBuf {
         self.0.join("spool")
     }
+}
+
+/// Makes the directory of prepared files in `data`, if need be, for `owner`, and opens it. No link is followed.
+fn make_prepared(data: &OwnedFd, owner: Option<(u32, u32)>) -> nix::Result<OwnedFd> {
+    let made = match mkdirat(data, PREPARED, PREPARED_MODE) {
+        Err(nix::errno::Errno::EEXIST) => false,
+        made => made.map(|()| true)?,
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let directory = openat(data, PREPARED, flags, Mode::empty())?;
+    // Whatever the process's mask is.
+    fchmod(&directory, PREPARED_MODE)?;
+    if let Some((uid, gid)) = owner.filter(|_| made) {
+        fchown(
+            &directory,
+            Some(Uid::from_raw(uid)),
+            Some(Gid::from_raw(gid)),
+        )?;
+    }
+    Ok(directory)
 }
 
 #[cfg(test)]
@@ -206,6 +241,16 @@ mod tests {
         dir.fill().unwrap();
         assert_eq!(fs::read_dir(dir.spool()).unwrap().count(), 0);
         assert!(dir.blobs().is_dir() && dir.cache().is_dir());
+        assert_eq!(fs::metadata(dir.prepared()).unwrap().mode() & 0o7777, 0o755);
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_prepared_files_is_not_followed() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temporary.path().to_owned());
+        std::os::unix::fs::symlink("/etc", dir.prepared()).unwrap();
+        let error = format!("{:#}", dir.hold(None).unwrap_err());
+        assert!(error.contains("prepared: "), "{error}");
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub(crate) fn data_dir() -> TempDir {
     dir
 }
 
+/// Lets everybody look into `directory`, which [`tempfile`] does not.
+pub(crate) fn for_all(directory: &std::path::Path) {
+    std::fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+}
+
 pub(crate) const BRIG: &str = env!("CARGO_BIN_EXE_brig");
 
 /// A running service.
@@ -64,7 +69,7 @@ impl Service {
         Self::start_on(Arc::new(data_dir()), args)
     }
 
-    fn start_on(data: Arc<TempDir>, args: &[&str]) -> Self {
+    pub(crate) fn start_on(data: Arc<TempDir>, args: &[&str]) -> Self {
         let mut child = Command::new(BRIG)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.path().join("data"))

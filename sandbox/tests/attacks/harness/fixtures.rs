@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `{secret_file}` | a file outside the sandbox that everybody may read |
 //! | `{open_dir}` | a directory in which everybody may write |
+//! | `{prepared_dir}` | the same, with `key/bits/stdc++.h.gch` in it |
 //! | `{abstract_socket}` | the name of an abstract Unix socket that listens on the host |
 //! | `{tcp_port}` | a port on which the host listens at 127.0.0.1 |
 //! | `{shm_id}` | a System V shared memory segment that everybody may attach |
@@ -45,6 +46,7 @@ impl Fixtures {
         let value = match name {
             "secret_file" => self.secret_file()?,
             "open_dir" => self.directory(0o777)?,
+            "prepared_dir" => self.prepared_directory()?,
             "abstract_socket" => self.abstract_socket()?,
             "tcp_port" => self.tcp_port()?.to_string(),
             "shm_id" => self
@@ -63,6 +65,21 @@ impl Fixtures {
     pub(crate) fn directory(&mut self, mode: u32) -> io::Result<String> {
         // Not /tmp: in a sandbox that is the sandbox's own even if it sees all the rest.
         self.directory_in("/var/tmp", mode)
+    }
+
+    /// A new directory with a file in it that everybody may change.
+    fn prepared_directory(&mut self) -> io::Result<String> {
+        let path = self.directory(0o777)?;
+        let everybody = |path: &str, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+        for directory in ["key", "key/bits"] {
+            let directory = format!("{path}/{directory}");
+            fs::create_dir(&directory)?;
+            everybody(&directory, 0o777)?;
+        }
+        let file = format!("{path}/key/bits/stdc++.h.gch");
+        fs::write(&file, "prepared")?;
+        everybody(&file, 0o666)?;
+        Ok(path)
     }
 
     /// A new directory in which set-uid programs are what they are.
