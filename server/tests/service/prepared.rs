@@ -15,9 +15,9 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
         "lent",
     ),
     (
-        "// Macros that the header does not know are no obstacle.\n#define int long long\n#define all(x) x.begin(), x.end()\n\
+        "// Macros that the header does not know are no obstacle.\n#define ll long long\n#define everything(x) x.begin(), x.end()\n\
          #include <bits/stdc++.h>\nusing namespace std;\n\
-         signed main() { vector<int> v{3, 1}; sort(all(v)); cout << v[0] << sizeof(int); }\n",
+         int main() { vector<ll> v{3, 1}; sort(everything(v)); cout << v[0] << sizeof(ll); }\n",
         &[],
         "lent",
     ),
@@ -44,6 +44,11 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
     (
         "#include <bits/stdc++.h>\nstruct A { int x; };\n\
          int main() { std::vector<A> v; std::sort(v.begin(), v.end()); std::cout << v; }\n",
+        &[],
+        "redone",
+    ),
+    (
+        "#define int long long\n#include <bits/stdc++.h>\nsigned main() {}\n",
         &[],
         "redone",
     ),
@@ -95,7 +100,6 @@ fn essence(answer: &Value) -> Value {
     };
     json!([
         answer["status"],
-        answer["message"],
         stage(&answer["compile"]),
         stage(&answer["run"])
     ])
