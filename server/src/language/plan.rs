@@ -154,7 +154,7 @@ impl Language {
         };
         let compile = self.compile.as_ref().map(|spec| StagePlan {
             collect: Some(spec.artifacts.clone()),
-            start: self.start(spec, &files, &values),
+            start: start(spec, &files, &values),
             ..stage(spec, &values, &BTreeMap::new())
         });
         let values = Values {
@@ -174,18 +174,6 @@ impl Language {
             values,
             env: request.env,
         })
-    }
-
-    /// What a compile stage of `files` can start from.
-    fn start(&self, spec: &StageSpec, files: &[SourceFile], values: &Values) -> Option<Start> {
-        let sources = || {
-            let sources = files.iter().filter(|f| values.sources.contains(&f.path));
-            sources.map(|file| file.content.as_slice())
-        };
-        let fits = |p: &&Arc<Preparation>| p.fits(&values.compiler_args, sources());
-        let preparation = spec.preparations.iter().find(fits)?;
-        let at = spec.command.position(List::Prepared, values)?;
-        Some(Start::new(Arc::clone(preparation), at))
     }
 
     /// The class that `plan` starts, now that the compile stage made `artifacts`; `None` if its
@@ -395,6 +383,18 @@ impl Language {
         }
         Ok(sources)
     }
+}
+
+/// What a compile stage of `files` can start from.
+fn start(spec: &StageSpec, files: &[SourceFile], values: &Values) -> Option<Start> {
+    let sources = || {
+        let sources = files.iter().filter(|f| values.sources.contains(&f.path));
+        sources.map(|file| file.content.as_slice())
+    };
+    let fits = |p: &&Arc<Preparation>| p.fits(&values.compiler_args, sources());
+    let preparation = spec.preparations.iter().find(fits)?;
+    let at = spec.command.position(List::Prepared, values)?;
+    Some(Start::new(Arc::clone(preparation), at))
 }
 
 fn stage(spec: &StageSpec, values: &Values, request_env: &BTreeMap<String, String>) -> StagePlan {

@@ -332,7 +332,7 @@ impl Queue {
             let waiting = {
                 let state = self.lock();
                 let before = &state.lines[..Class::Bulk as usize];
-                !state.alone.waiting.is_empty() || before.iter().any(|line| line.len() > 0)
+                !state.alone.waiting.is_empty() || before.iter().any(|line| !line.is_empty())
             };
             if waiting {
                 return;
