@@ -117,7 +117,7 @@ fn traces(service: &Service) -> Traces {
             .sum(),
         namespaces: namespaces.len(),
         mounts: long_lived.iter().map(lines).sum(),
-        descriptors: long_lived.iter().map(|pid| descriptors(*pid)).sum(),
+        descriptors: long_lived.iter().map(|pid| descriptors(**pid)).sum(),
         temporary_files: ["/tmp", "/dev/shm"]
             .iter()
             .map(|d| {
