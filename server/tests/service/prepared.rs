@@ -71,11 +71,16 @@ const PROGRAMS: &[(&str, &[&str], &str)] = &[
 
 const EVENTS: [&str; 3] = ["lent", "redone", "missing"];
 
-/// How often each of [`EVENTS`] was counted.
 fn counted(service: &Service) -> [u64; 3] {
+    counted_for(service, "cpp")
+}
+
+/// How often each of [`EVENTS`] was counted.
+fn counted_for(service: &Service, language: &str) -> [u64; 3] {
     let (_, text) = service.get("/metrics").expect("metrics");
     EVENTS.map(|event| {
-        let start = format!("brig_prepared_files_total{{event=\"{event}\",language=\"cpp\"}} ");
+        let start =
+            format!("brig_prepared_files_total{{event=\"{event}\",language=\"{language}\"}} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&start));
         value.map_or(0, |value| value.parse().unwrap())
     })
@@ -174,6 +179,35 @@ fn what_was_removed_is_missed_and_made_again(service: &Service) {
     assert_eq!(counted(service)[2], missing + 1);
     assert!(service.logs("a file for compiles to start from is made"));
     assert_eq!(files(service), 1);
+}
+
+#[test]
+fn javac_starts_from_an_archive_of_its_classes() {
+    let service = Service::start(&["--languages", "java"]);
+    assert!(service.logs("a file for compiles to start from is made"));
+    let hello =
+        "public class Hi {\n public static void main(String[] a) { System.out.println(1); } }\n";
+    let raw = "import java.util.*;\nclass Raw { List l = new ArrayList(); { l.add(1); }\n\
+        public static void main(String[] a) { System.out.println(new Raw().l); } }\n";
+    let wrong = "class Wrong { int x = \"y\"; List<int> l; void f() { return 1 } }\n";
+    for source in [hello, raw, wrong] {
+        // An argument without effect makes for a plain compile.
+        let [lent, plain] = [&[][..], &["-proc:none"]].map(|compiler_args| {
+            let before = counted_for(&service, "java");
+            let mut request = request(source, compiler_args);
+            request["language"] = "java".into();
+            let answer = service.run(&request);
+            let now = counted_for(&service, "java");
+            let lent = std::array::from_fn(|i| now[i] - before[i]);
+            (lent, essence(&answer))
+        });
+        assert_eq!(
+            (lent.0, plain.0),
+            ([1, 0, 0], [0, 0, 0]),
+            "{EVENTS:?} for {source}"
+        );
+        assert_eq!(lent.1, plain.1, "{source}");
+    }
 }
 
 /// A language whose prepared file cannot be made.
