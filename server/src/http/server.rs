@@ -3,7 +3,8 @@
 //! A connection that ends, for whatever reason, drops the handler that works for it, which cancels
 //! its run. So does the end of a drain that took too long.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,43 +31,72 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest head of a request.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
+/// How long those may take that came during the drain, once it is over.
+const LATE_GRACE: Duration = Duration::from_millis(500);
+
 /// Serves `app` on `listener` until `shutdown` is over; then refuses runs, lets those in progress
 /// end within the drain time-out, and returns.
 pub async fn listen(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let http = app.config.config.http.clone();
-    let service = router(Arc::clone(&app));
     let draining = watch::Sender::new(false);
-    let slots = Arc::new(Semaphore::new(http.max_connections));
+    let mut door = Door {
+        listener,
+        slots: Arc::new(Semaphore::new(http.max_connections)),
+        service: router(Arc::clone(&app)),
+        http: http.clone(),
+        draining: draining.subscribe(),
+    };
     let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        tokio::select! {
-            accepted = accept(&listener, &slots) => {
-                let (stream, peer, slot) = accepted;
-                let connection = serve(stream, peer, slot, service.clone(), http.clone(), draining.subscribe());
-                connections.spawn(connection);
-            }
-            Some(_) = connections.join_next() => {}
-            () = &mut shutdown => break,
-        }
+    tokio::select! {
+        never = door.admit(&mut connections) => match never {},
+        () = shutdown => {}
     }
-    drop(listener);
     app.drain();
     draining.send_replace(true);
     let sockets = app.seats.taken();
     tracing::info!(connections = connections.len(), sockets, "draining");
     let drained = async {
         while connections.join_next().await.is_some() {}
-        // A socket was a connection before, so there are no new ones.
+        // A socket was a connection before, and no further one is opened.
         app.seats.free().await;
     };
-    if tokio::time::timeout(http.drain_timeout(), drained)
-        .await
-        .is_err()
-    {
-        tracing::warn!("the drain took too long; cancelling what is left");
+    // Whoever comes now is told so. The supervisor has the listening socket as well, so they would not be
+    // refused by the kernel, but wait until the end. What is in progress does not wait for them.
+    let mut late = JoinSet::new();
+    tokio::select! {
+        never = door.admit(&mut late) => match never {},
+        ended = tokio::time::timeout(http.drain_timeout(), drained) => if ended.is_err() {
+            tracing::warn!("the drain took too long; cancelling what is left");
+        }
     }
+    drop(door);
+    let told = async { while late.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LATE_GRACE, told).await;
     cancel_rest(connections, &app).await;
+}
+
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    slots: Arc<Semaphore>,
+    service: Router,
+    http: HttpConfig,
+    draining: watch::Receiver<bool>,
+}
+
+impl Door {
+    /// Takes connections and serves them, as tasks of `connections`, for as long as it is polled.
+    async fn admit(&mut self, connections: &mut JoinSet<()>) -> Infallible {
+        loop {
+            tokio::select! {
+                (stream, peer, slot) = accept(&self.listener, &self.slots) => {
+                    let (service, http) = (self.service.clone(), self.http.clone());
+                    connections.spawn(serve(stream, peer, slot, service, http, self.draining.clone()));
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
 }
 
 /// Ends the connections left, and waits for the workers to end their jobs.
@@ -125,7 +155,11 @@ async fn serve(
         request.extensions_mut().insert(peer);
         request
     });
+    // Who came during the drain has one request answered. A graceful shutdown would close the
+    // connection before that.
+    let late = *draining.borrow();
     let connection = hyper::server::conn::http1::Builder::new()
+        .keep_alive(!late)
         .timer(TokioTimer::new())
         .header_read_timeout(http.header_timeout())
         .max_buf_size(MAX_HEAD_BYTES)
@@ -133,6 +167,9 @@ async fn serve(
         .with_upgrades();
     let mut connection = pin!(connection);
     let drain = async {
+        if late {
+            pending::<()>().await;
+        }
         // The sender outlives all connections.
         let _ = draining.wait_for(|draining| *draining).await;
     };

@@ -307,6 +307,14 @@ fn runs_go_on_while_the_service_drains() {
     socket.started(&program(ECHO));
     service.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(service.logs("draining"));
+    // Who comes now is answered at once, and told when to come again.
+    assert_eq!(service.status("/healthz"), 200);
+    assert_eq!(service.status("/readyz"), 503);
+    let (status, refusal) = service.post("/v1/runs", &program("print(1)"));
+    assert_eq!(
+        (status, &refusal["detail"]),
+        (503, &json!("the service is draining"))
+    );
     socket.stdin("last words\n");
     assert_eq!(socket.until("\n"), "you said last words\n");
     socket.eof();
