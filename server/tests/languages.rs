@@ -1,7 +1,7 @@
 //! Every case of every language, through `POST /v1/runs` of a real service.
 //!
 //! The cases are data: `languages/<id>.toml`, one file to a language; `languages/cases.rs` is their
-//! form. The service is started once; as many cases run at the same time as it has workers.
+//! form. The example in a language's profile is one more. The service is started once; as many cases run at the same time as it has workers.
 //! `BRIG_TEST_LANGUAGES=cpp,java` restricts the test to these.
 
 use std::collections::VecDeque;
@@ -38,6 +38,10 @@ const CORE: [&str; 12] = [
     "ruby",
     "rust",
 ];
+
+/// Languages without an example, each for a reason.
+const WITHOUT_EXAMPLE: [(&str, &str); 1] =
+    [("executable", "its programs are files that are uploaded")];
 
 /// One language and what came of its cases.
 struct Tested {
@@ -110,7 +114,14 @@ fn prepare(directory: &Path, entry: &Value) -> (Tested, Vec<Case>) {
         CaseFile::read(directory, &id, entry["compiled"] == true),
     ) {
         (_, Err(error)) => failures.push(error),
-        (Ok(_), Ok(file)) => cases = file.cases,
+        (Ok(_), Ok(file)) => {
+            cases = file.cases;
+            match entry["example"].as_str().filter(|text| !text.is_empty()) {
+                Some(example) => cases.push(Case::of_example(example)),
+                None if WITHOUT_EXAMPLE.iter().any(|(without, _)| *without == id) => {}
+                None => failures.push("there is no example".to_owned()),
+            }
+        }
         (Err(reason), Ok(_)) => {
             println!("{id:12} unavailable: {reason}");
             if CORE.contains(&id.as_str()) {

@@ -38,7 +38,7 @@ pub(crate) struct CaseFile {
 }
 
 /// One request and what has to come of it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
     /// What it shows.
@@ -101,7 +101,27 @@ impl CaseFile {
     }
 }
 
+/// What the playground gives an example, and what every example makes of it.
+const EXAMPLE_STDIN: &str = "20 22\n";
+const EXAMPLE_STDOUT: &str = "42\n";
+
 impl Case {
+    /// The program that the playground begins with in a language.
+    pub(crate) fn of_example(source: &str) -> Self {
+        let mut case = Self {
+            name: "example".to_owned(),
+            source: Some(source.to_owned()),
+            stdin: Some(EXAMPLE_STDIN.to_owned()),
+            expect: Expect {
+                stdout: Some(EXAMPLE_STDOUT.to_owned()),
+                ..Expect::default()
+            },
+            ..Self::default()
+        };
+        case.fill_in();
+        case
+    }
+
     /// Sets what the name of a standard case implies.
     fn fill_in(&mut self) {
         let expect = &mut self.expect;
