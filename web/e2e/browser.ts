@@ -14,6 +14,8 @@ const FLAGS = [
   "--disable-gpu",
   "--disable-quic",
   "--no-first-run",
+  // Containers often have a small /dev/shm.
+  "--disable-dev-shm-usage",
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
@@ -78,6 +80,9 @@ export async function openPage(browser: Browser, url: string, { scheme = "light"
   await page.goto(url);
   return { page, context, faults, close: () => context.close() };
 }
+
+/** What the browser itself says of a server that is not there or refuses is no fault of the page. */
+export const ownFaults = (faults: string[]): string[] => faults.filter((fault) => !/Failed to load resource|WebSocket connection to/.test(fault));
 
 /** Waits for the editor of a page that has its languages. */
 export async function editorReady(page: Page): Promise<void> {

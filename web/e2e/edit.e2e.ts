@@ -86,25 +86,3 @@ test("the last work in each language is there after a reload, and the example ca
   expect(faults).toEqual([]);
   await close();
 });
-
-test("by keyboard alone: the editor can be left, tabs answer to arrows, Ctrl+Enter runs", async () => {
-  const { page, faults, close } = await openPage(browser, url);
-  await editorReady(page);
-  await chooseLanguage(page, "python");
-  await setCode(page, "print('typed')");
-  await page.keyboard.press("Escape");
-  await page.keyboard.press("Tab");
-  expect(await page.evaluate(() => document.activeElement?.closest(".cm-editor"))).toBeNull();
-  await page.getByRole("tab", { name: "Input" }).focus();
-  await page.keyboard.press("ArrowRight");
-  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Options and limits");
-  await page.keyboard.press("Home");
-  expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-selected"))).toBe("true");
-  await page.keyboard.press("Control+Enter");
-  await page.locator("[data-status=ok]").waitFor();
-  expect(await output(page)).toContain("typed");
-  // Those who listen are told as well.
-  await page.locator("[role=status]", { hasText: "Finished" }).first().waitFor();
-  expect(faults).toEqual([]);
-  await close();
-});

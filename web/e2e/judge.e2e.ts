@@ -69,6 +69,21 @@ for (const [scheme, width] of [
   });
 }
 
+test("of a long output the rest is had by another run", async () => {
+  await open();
+  const lines = 50_000;
+  await setCode(page, `n = int(input())\nfor i in range(n): print(i if i != n - 2 else 'here')\n`);
+  const expected = `${Array.from({ length: lines }, (_, at) => at).join("\n")}\n`;
+  await upload({ "long.in": `${lines}\n`, "long.ans": expected });
+  expect(await judge()).toBe("wrong_answer");
+  const diff = page.getByRole("figure", { name: "Expected and actual output" });
+  await diff.getByText("So far they are the same.").waitFor();
+  await page.getByRole("button", { name: "Run it again on this input to see the rest" }).click();
+  await page.getByText("This output is of another run").waitFor();
+  expect(await diff.locator(".diff-line.expected").innerText()).toContain(String(lines - 2));
+  expect(await diff.locator(".diff-line.actual").innerText()).toContain("here");
+});
+
 test("a zip of pairs, one of them too large for a field of the page", async () => {
   await open();
   await setCode(page, "print(len(input()))\n");

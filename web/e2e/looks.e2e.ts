@@ -24,6 +24,31 @@ int main() {
 }
 `;
 
+/** Right for small numbers only. */
+const JUDGED = `#include <iostream>
+
+int main() {
+    int a, b;
+    std::cin >> a >> b;
+    std::cout << "the sum of both numbers is\\n" << a + b << "\\n";
+}
+`;
+const SAMPLES = [[1, 2], [30, 40], [2_000_000_000, 2_000_000_000], [-2_000_000_000, -2_000_000_000]]
+  .map(([a = 0, b = 0]) => `Input\n${a} ${b}\nOutput\nthe sum of both numbers is\n${a + b}\n`)
+  .join("");
+
+/** Lines that are longer than any screen, in the program and in what it writes. */
+const LONG = `#include <cstdio>
+#include <stdexcept>
+
+// ${"A comment that goes on and on, as comments in real programs do, well beyond what a screen shows at once. ".repeat(2)}
+int main() {
+    for (int i = 0; i < 40; ++i) std::printf("%d ${"words without an end ".repeat(12)}${"x".repeat(150)}\\n", i);
+    std::fflush(stdout);
+    throw std::runtime_error("${"an explanation that is long as well, ".repeat(8)}");
+}
+`;
+
 /** Looks at the page as it is: accessible, and no wider than the screen. */
 async function look(page: Page, name: string): Promise<void> {
   await screenshot(page, name);
@@ -58,6 +83,29 @@ describe.each(["light", "dark"] as const)("%s", (scheme) => {
     await look(page, name("share"));
     await page.getByRole("button", { name: "Close" }).click();
 
+    await setCode(page, JUDGED);
+    await page.getByRole("tab", { name: "Judge" }).click();
+    await look(page, name("judge-empty"));
+    await page.getByRole("button", { name: "Paste samples" }).click();
+    await page.getByLabel("Samples, each with its headings").fill(SAMPLES);
+    await page.getByRole("button", { name: "Add 4 samples" }).click();
+    for (const [test, group] of [["1", "sample"], ["2", "small"], ["3", "large"], ["4", "large"]] as const) {
+      await page.getByLabel(`Group of test ${test}`, { exact: true }).fill(group);
+    }
+    await page.getByRole("group", { name: "Group small" }).getByLabel("Points").fill("40");
+    await page.getByRole("group", { name: "Group large" }).getByLabel("Points").fill("60");
+    await page.getByLabel("Judging stops").selectOption("never");
+    await look(page, name("judge-tests"));
+    await page.getByRole("button", { name: /^Judge against/ }).click();
+    await page.locator("[data-verdict=wrong_answer].judge-outcome").waitFor();
+    await page.locator(".judge-outcome").scrollIntoViewIfNeeded();
+    await look(page, name("judge-wrong-answer"));
+
+    await page.getByRole("tab", { name: "Output" }).click();
+    await setCode(page, LONG);
+    expect(await run(page)).toBe("runtime_error");
+    await look(page, name("long-lines"));
+
     await page.getByRole("tab", { name: "Input" }).click();
     await page.getByText("Live terminal").click();
     await page.locator(".xterm-screen").waitFor();
@@ -65,15 +113,4 @@ describe.each(["light", "dark"] as const)("%s", (scheme) => {
     expect(faults).toEqual([]);
     await close();
   });
-});
-
-test("interactive within a second", async () => {
-  const { page, close } = await openPage(browser, inject("url"));
-  await editorReady(page);
-  // Once more, as a visitor who has been here: what counts is the page, not the machine's first start of it.
-  const began = Date.now();
-  await page.reload();
-  await editorReady(page);
-  console.log(`interactive after ${Date.now() - began} ms`);
-  await close();
 });

@@ -31,6 +31,8 @@ export interface Options {
   port?: number;
   /** A data directory to use again; without, a fresh one that goes with the service. */
   data?: string;
+  /** A program and its arguments that starts the service instead. */
+  through?: string[];
 }
 
 export async function freePort(): Promise<number> {
@@ -54,7 +56,8 @@ export async function startService(options: Options = {}): Promise<Service> {
     args.push("--config", path);
   }
   const log = openSync(join(artefacts, `brig-${port}.log`), "a");
-  const child = spawn(binary, args, { stdio: ["ignore", log, log] });
+  const [program, ...before] = [...(options.through ?? []), binary];
+  const child = spawn(program, [...before, ...args], { stdio: ["ignore", log, log] });
   const url = `http://127.0.0.1:${port}`;
   const stop = async (): Promise<void> => {
     await end(child);
@@ -104,10 +107,19 @@ export function dataDirectory(): { path: string; remove(): void } {
   return { path: join(own, "data"), remove: () => rmSync(own, { recursive: true, force: true }) };
 }
 
-/** Makes a key that may run programs, in a data directory. */
-export function createKey(data: string): string {
-  const made = spawnSync(binary, ["keys", "create", "--data", data, "--name", "e2e", "--scopes", "run"], { encoding: "utf8" });
-  const key = /\bbrig_\S+/.exec(made.stdout)?.[0];
-  if (key === undefined) throw new Error(`no key was made: ${made.stdout}${made.stderr}`);
+/** Runs `brig keys` on a data directory; returns what it printed. */
+function keys(data: string, ...args: string[]): string {
+  const ran = spawnSync(binary, ["keys", ...args, "--data", data], { encoding: "utf8" });
+  if (ran.status !== 0) throw new Error(`brig keys ${args[0] ?? ""}: ${ran.stdout}${ran.stderr}`);
+  return ran.stdout;
+}
+
+/** Makes a key with the scopes `scopes`, in a data directory. */
+export function createKey(data: string, scopes = "run"): string {
+  const said = keys(data, "create", "--name", "e2e", "--scopes", scopes);
+  const key = /\bbrig_\S+/.exec(said)?.[0];
+  if (key === undefined) throw new Error(`no key was made: ${said}`);
   return key;
 }
+
+export const revokeKey = (data: string, key: string): string => keys(data, "revoke", key);

@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { accessible, launch, openPage, screenshot } from "./browser";
+import { accessible, editorReady, launch, openPage, run, screenshot } from "./browser";
 import { freePort, startService, type Service } from "./service";
 
 let browser: Browser;
@@ -16,7 +17,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-async function run(source: string): Promise<void> {
+async function submit(source: string): Promise<void> {
   const body = JSON.stringify({ language: "python", source });
   const answer = await fetch(`${service.url}/v1/runs`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
   expect(answer.status).toBe(200);
@@ -29,8 +30,8 @@ for (const [scheme, width] of [
   ["dark", 390],
 ] as const) {
   test(`what was run is shown (${scheme}, ${width})`, async () => {
-    await run("print(1)");
-    await run("raise SystemExit(1)");
+    await submit("print(1)");
+    await submit("raise SystemExit(1)");
     const { page, faults, close } = await openPage(browser, `${service.url}/status`, { scheme, width });
     await page.locator(".headline-words", { hasText: "Running programs" }).waitFor();
     await page.getByText(/All \d+ layers held|Not enforced/).waitFor();
@@ -45,6 +46,30 @@ for (const [scheme, width] of [
     await close();
   });
 }
+
+test.each(["light", "dark"] as const)("a layer that is missing is shown first, and every answer names it (%s)", async (scheme) => {
+  const script = fileURLToPath(new URL("without-landlock.py", import.meta.url));
+  const degraded = await startService({ args: ["--allow-degraded", "landlock"], through: ["python3", script] });
+  try {
+    const { page, faults, close } = await openPage(browser, `${degraded.url}/status`, { scheme });
+    await page.getByText("Not enforced, as the operator allowed: landlock.").waitFor();
+    const first = page.locator(".layer").first();
+    expect(await first.getAttribute("class")).toContain("missing");
+    expect(await first.innerText()).toMatch(/^✕\s*landlock\s+not enforced/);
+    expect(await page.locator(".layer.missing").count()).toBe(1);
+    await accessible(page);
+    await first.scrollIntoViewIfNeeded();
+    await screenshot(page, `status-degraded-${scheme}`);
+    await page.goto(degraded.url);
+    await editorReady(page);
+    expect(await run(page)).toBe("ok");
+    await page.getByText("This host does not enforce: landlock.").waitFor();
+    expect(faults).toEqual([]);
+    await close();
+  } finally {
+    await degraded.stop();
+  }
+});
 
 test("a restart is survived", async () => {
   const { page, close } = await openPage(browser, `${service.url}/status`);

@@ -37,6 +37,16 @@ test("a program is typed to while it runs", async () => {
   expect(await verdict(page)).toBe("ok");
 });
 
+test("each line is there before the program writes the next: it waits for an answer to each", async () => {
+  await begin("for number in range(5):\n    print('line', number, flush=True)\n    assert input() == f'seen {number}'\nprint('the end')\n");
+  for (let number = 0; number < 5; number += 1) {
+    await seen(`line ${number}`);
+    await page.keyboard.type(`seen ${number}\n`);
+  }
+  await seen("the end");
+  expect(await verdict(page)).toBe("ok");
+});
+
 test("Ctrl+C interrupts it, Ctrl+D ends its input", async () => {
   await begin("import time\nprint('waiting')\nwhile True: time.sleep(0.1)\n");
   await seen("waiting");

@@ -1,16 +1,13 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { chooseLanguage, editorReady, launch, openPage, output, run, screenshot, setCode } from "./browser";
-import { createKey, dataDirectory, freePort, startService } from "./service";
+import { accessible, chooseLanguage, editorReady, launch, openPage, output, ownFaults, run, screenshot, setCode } from "./browser";
+import { createKey, dataDirectory, freePort, revokeKey, startService } from "./service";
 
 let browser: Browser;
 beforeAll(async () => {
   browser = await launch();
 });
 afterAll(() => browser.close());
-
-/** What the browser itself says of a server that is not there or refuses is no fault of the page. */
-const ownFaults = (faults: string[]): string[] => faults.filter((fault) => !/Failed to load resource|WebSocket connection to/.test(fault));
 
 test("a service that wants a key asks for it, and goes on", async () => {
   const data = dataDirectory();
@@ -28,6 +25,42 @@ test("a service that wants a key asks for it, and goes on", async () => {
     // Live, by the protocol that carries the key; and for this tab only.
     expect(await page.getByText("Live output is not available").count()).toBe(0);
     expect(await page.evaluate(() => [sessionStorage.length, JSON.stringify(localStorage).includes("brig_")])).toEqual([1, false]);
+    expect(ownFaults(faults)).toEqual([]);
+    await close();
+  } finally {
+    await service.stop();
+    data.remove();
+  }
+});
+
+test("a key that is revoked while the page is open is asked for again, on every page", async () => {
+  const data = dataDirectory();
+  const [first, second] = [createKey(data.path), createKey(data.path, "run,judge,read")];
+  const service = await startService({ data: data.path });
+  try {
+    const { page, faults, close } = await openPage(browser, service.url);
+    const use = async (key: string): Promise<void> => {
+      await page.getByLabel("API key").last().fill(key);
+      await page.getByRole("button", { name: "Use key" }).last().click();
+    };
+    await use(first);
+    await editorReady(page);
+    expect(await run(page)).toBe("ok");
+    revokeKey(data.path, first);
+    const refused = async (): Promise<number> => (await fetch(`${service.url}/v1/languages`, { headers: { Authorization: `Bearer ${first}` } })).status;
+    await expect.poll(refused, { timeout: 20_000 }).toBe(401);
+    await page.locator(".run.primary").click();
+    await page.locator(".verdict .trouble", { hasText: "A key is needed" }).waitFor();
+    await accessible(page);
+    await use(second);
+    await page.locator("[data-status=ok]").waitFor();
+
+    await page.evaluate(() => sessionStorage.clear());
+    await page.goto(`${service.url}/status`);
+    await page.locator(".headline-words", { hasText: "A key is needed" }).waitFor();
+    await screenshot(page, "trouble-key-status");
+    await use(second);
+    await page.locator(".headline-words", { hasText: "Running programs" }).waitFor();
     expect(ownFaults(faults)).toEqual([]);
     await close();
   } finally {

@@ -1,6 +1,7 @@
 import { decode, toBase64 } from "./bytes";
 import { apiKey } from "./key";
 import { Problem, isProblemDocument, problemFrom } from "./problem";
+import { watchSilence } from "./silence";
 import type { Encoding, ProblemDocument, RunRequest, RunResult, Stage } from "./types";
 
 /** A terminal's size in characters. */
@@ -128,20 +129,28 @@ export async function startLive(run: RunRequest, pty: Size | null, events: LiveE
   const send = (message: unknown): void => {
     if (!ended && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
   };
+  const fail = (problem: Problem): void => {
+    if (ended) return;
+    ended = true;
+    watch.stop();
+    events.failed(problem);
+  };
+  const lost = (): void => fail(new Problem("cut_off", "The connection was lost while the program ran."));
+  const watch = watchSilence(() => {
+    lost();
+    socket.close();
+  });
   socket.onmessage = ({ data }: MessageEvent<string>) => {
     if (ended) return;
+    watch.heard();
     const message = JSON.parse(data) as ServerMessage;
     ended = message.type === "finished" || message.type === "error";
+    if (ended) watch.stop();
     dispatch(message, events);
   };
   socket.onclose = ({ code }) => {
-    if (ended) return;
-    ended = true;
-    events.failed(
-      code === TRY_AGAIN_LATER
-        ? new Problem("queue_full", "The service has no room for this run.")
-        : new Problem("cut_off", "The connection was lost while the program ran."),
-    );
+    if (code === TRY_AGAIN_LATER) fail(new Problem("queue_full", "The service has no room for this run."));
+    else lost();
   };
   send({ type: "start", run: pty === null ? run : { ...run, pty } });
   return {

@@ -14,14 +14,20 @@ test("Retry-After is seconds or a date, and is bounded", () => {
 
 test("a draining service is told from a full queue", () => {
   expect(problemFrom({ ...document, detail: "the service is draining" }, 1).kind).toBe("draining");
+  expect(problemFrom({ ...document, detail: "the service ended before the run did" }, 1).kind).toBe("draining");
   expect(problemFrom({ ...document, detail: "the queue is full" }, 1).kind).toBe("queue_full");
 });
 
 test("an answer that is no problem document still becomes a problem", async () => {
-  const problem = await problemOf(new Response("<html>", { status: 502, statusText: "Bad Gateway" }));
+  const problem = await problemOf(new Response("<html>", { status: 500, statusText: "Internal Server Error" }));
   expect(problem).toBeInstanceOf(Problem);
   expect(problem.kind).toBe("internal");
-  expect(problem.message).toContain("502");
+  expect(problem.message).toContain("500");
+});
+
+test.each([502, 503, 504])("a proxy that answers %i has no service behind it", async (status) => {
+  const problem = await problemOf(new Response("<html>", { status, headers: { "Retry-After": "3" } }));
+  expect([problem.kind, problem.passes, problem.retryAfterSeconds]).toEqual(["offline", true, 3]);
 });
 
 test("field errors survive", async () => {

@@ -71,9 +71,8 @@ function kindOf(document: ProblemDocument): ProblemKind {
     case 429:
       return "rate";
     case 503:
-      return /drain|stopp|shut/i.test(`${document.type} ${document.title} ${document.detail}`)
-        ? "draining"
-        : "queue_full";
+      // The last is what a run hears that outlived the drain.
+      return /draining|the service ended/.test(document.detail) ? "draining" : "queue_full";
     default:
       return document.status < 500 ? "invalid" : "internal";
   }
@@ -91,12 +90,15 @@ export function isProblemDocument(value: unknown): value is ProblemDocument {
   return typeof status === "number" && typeof detail === "string";
 }
 
+/** What a proxy answers when it finds no service behind it. */
+const NOBODY_THERE = [502, 503, 504];
+
 /** A problem from an answer that is not a success. */
 export async function problemOf(response: Response): Promise<Problem> {
   const retryAfter = retryAfterSeconds(response.headers.get("Retry-After"));
   const body: unknown = await response.json().catch(() => null);
-  const document = isProblemDocument(body)
-    ? body
-    : { type: "about:blank", title: response.statusText, status: response.status, detail: `The service answered ${response.status} ${response.statusText}.` };
-  return problemFrom(document, retryAfter);
+  if (isProblemDocument(body)) return problemFrom(body, retryAfter);
+  const { status, statusText } = response;
+  if (NOBODY_THERE.includes(status)) return new Problem("offline", "The service cannot be reached.", retryAfter);
+  return problemFrom({ type: "about:blank", title: statusText, status, detail: `The service answered ${status} ${statusText}.` }, retryAfter);
 }

@@ -66,7 +66,6 @@ export interface RunRequest {
   env?: Record<string, string>;
   compiler_args?: string[];
   limits?: Partial<Limits>;
-  compile_limits?: Partial<Limits>;
   output_files?: string[];
 }
 
@@ -169,18 +168,9 @@ export interface ProblemDocument {
   errors?: FieldError[];
 }
 
-/** Everything that a permalink holds. */
-export interface ShareDocument {
+/** Everything that a permalink holds: a run, and where its input comes from. */
+export interface ShareDocument extends RunRequest {
   version: 1;
-  language: string;
-  files: SourceFile[];
-  entry?: string;
-  stdin?: string;
-  args?: string[];
-  env?: Record<string, string>;
-  compiler_args?: string[];
-  limits?: Partial<Limits>;
-  output_files?: string[];
   mode?: "box" | "terminal";
 }
 

@@ -14,7 +14,8 @@ const look = EditorView.theme({
   ".cm-gutters": { backgroundColor: "var(--paper)", color: "var(--muted)", border: "none" },
   ".cm-lineNumbers .cm-gutterElement": { padding: "0 10px 0 14px", minWidth: "42px" },
   ".cm-gutter-lint": { width: "14px" },
-  ".cm-gutter-lint .cm-gutterElement": { padding: "0" },
+  ".cm-gutter-lint .cm-gutterElement": { display: "flex", alignItems: "center", padding: "0" },
+  ".cm-lint-marker": { width: "12px", height: "12px" },
   ".cm-activeLine": { backgroundColor: "transparent" },
   ".cm-activeLineGutter": { backgroundColor: "transparent", color: "var(--ink)" },
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
@@ -31,7 +32,8 @@ const look = EditorView.theme({
   ".cm-diagnostic": { fontFamily: "var(--mono)", fontSize: "12.5px", whiteSpace: "pre-wrap" },
 });
 
-const colours = HighlightStyle.define([
+/** Which kind of word has which colour. */
+export const colours = HighlightStyle.define([
   { tag: [tags.keyword, tags.modifier, tags.controlKeyword, tags.operatorKeyword], color: "var(--syn-keyword)" },
   { tag: [tags.string, tags.character, tags.special(tags.string), tags.regexp], color: "var(--syn-string)" },
   { tag: [tags.number, tags.bool, tags.atom, tags.null, tags.literal], color: "var(--syn-number)" },

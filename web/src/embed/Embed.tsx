@@ -4,14 +4,14 @@ import { runNow } from "../playground/actions";
 import { EditorPane } from "../playground/EditorPane";
 import { pack } from "../playground/fragment";
 import { linkNotice, load, loadProblem } from "../playground/load";
-import { KeyForm } from "../playground/KeyForm";
+import { LoadTrouble } from "../playground/LoadTrouble";
 import { OutputPane } from "../playground/OutputPane";
 import { busy, cancel, phase } from "../playground/run";
 import { TerminalPane } from "../playground/TerminalPane";
 import { VerdictBar } from "../playground/VerdictBar";
-import { adviceOf } from "../playground/verdict";
 import { language, settings, shareDocument, update } from "../playground/workspace";
 import { Announcer } from "../ui/announce";
+import { asTyped } from "../ui/plain";
 import { connect } from "./bridge";
 
 /** A program in somebody else's page: its text, a button, what it wrote. It never runs by itself. */
@@ -54,17 +54,7 @@ export function Embed() {
 }
 
 function Notices() {
-  const trouble = loadProblem.value;
-  if (trouble !== null) {
-    const { title, text } = adviceOf(trouble);
-    return (
-      <div class="trouble" data-problem={trouble.kind}>
-        <p class="trouble-title">{title}</p>
-        <p>{trouble.passes ? "This is tried again by itself." : text}</p>
-        {trouble.kind === "key_missing" && <KeyForm onKey={() => void load(false)} />}
-      </div>
-    );
-  }
+  if (loadProblem.value !== null) return <LoadTrouble own={false} />;
   return linkNotice.value === null ? null : <p class="hint">{linkNotice.value}</p>;
 }
 
@@ -76,7 +66,7 @@ function Stdin() {
         class="stdin mono"
         aria-label="Standard input"
         rows={3}
-        spellcheck={false}
+        {...asTyped}
         value={settings.value.stdin}
         onInput={(event) => update({ stdin: event.currentTarget.value })}
       />

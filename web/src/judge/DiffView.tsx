@@ -1,5 +1,6 @@
 import { useMemo } from "preact/hooks";
 import { diff, diffOfPart, excerpt, type DiffLine } from "./diff";
+import "./diff.css";
 
 interface Props {
   expected: string;

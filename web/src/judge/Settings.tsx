@@ -1,5 +1,6 @@
 import { useId } from "preact/hooks";
 import { languages } from "../playground/workspace";
+import { asTyped } from "../ui/plain";
 import { changeGroup, checker, EMPTY_GROUP, groups, groupSettings, stop, type CheckerSettings } from "./tests";
 import type { CheckerType, Scoring, Stop } from "./types";
 import { CHECKERS, SCORINGS, STOPS } from "./words";
@@ -43,7 +44,7 @@ function Text({ title, value, placeholder = "", onText }: TextProps) {
   return (
     <div class="field">
       <label for={id}>{title}</label>
-      <input id={id} class="input" value={value} placeholder={placeholder} onInput={(event) => onText(event.currentTarget.value)} />
+      <input id={id} class="input" {...asTyped} value={value} placeholder={placeholder} onInput={(event) => onText(event.currentTarget.value)} />
     </div>
   );
 }
@@ -83,7 +84,7 @@ function Program() {
       </div>
       <div class="field">
         <label for={id}>The checker</label>
-        <textarea id={id} class="input" rows={8} spellcheck={false} value={checker.value.source} onInput={(event) => set({ source: event.currentTarget.value })} />
+        <textarea id={id} class="input" rows={8} {...asTyped} value={checker.value.source} onInput={(event) => set({ source: event.currentTarget.value })} />
       </div>
       <Text title="Its further arguments" value={checker.value.args} onText={(args) => set({ args })} />
     </>

@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useId, useRef } from "preact/hooks";
 import { bytes, plural } from "../ui/format";
+import { asTyped } from "../ui/plain";
 import { pairs, samples, type NamedBytes } from "./pairs";
 import { addTests, bytesOf, change, dataOf, remove, tests, type Data, type TestCase } from "./tests";
 
@@ -12,6 +13,8 @@ export function TestList() {
   const pasting = useSignal(false);
   const notice = useSignal("");
   const chooser = useRef<HTMLInputElement>(null);
+  const adder = useRef<HTMLButtonElement>(null);
+  const paster = useRef<HTMLButtonElement>(null);
   const read = async (files: File[]): Promise<void> => {
     notice.value = "";
     try {
@@ -33,10 +36,10 @@ export function TestList() {
       }}
     >
       <div class="judge-bar">
-        <button type="button" class="button small" onClick={() => addTests([{ stdin: { text: "" }, expected: { text: "" } }])}>
+        <button ref={adder} type="button" class="button small" onClick={() => addTests([{ stdin: { text: "" }, expected: { text: "" } }])}>
           Add test
         </button>
-        <button type="button" class="button small" aria-expanded={pasting.value} onClick={() => (pasting.value = !pasting.value)}>
+        <button ref={paster} type="button" class="button small" aria-expanded={pasting.value} onClick={() => (pasting.value = !pasting.value)}>
           Paste samples
         </button>
         <button type="button" class="button small" onClick={() => chooser.current?.click()}>
@@ -48,19 +51,33 @@ export function TestList() {
           multiple
           hidden
           aria-label="Test files"
-          accept=".in,.ans,.out,.zip"
+          accept=".in,.ans,.out,.a,.txt,.zip"
           onChange={(event) => {
             void read([...(event.currentTarget.files ?? [])]);
             event.currentTarget.value = "";
           }}
         />
         {tests.value.length > 0 && (
-          <button type="button" class="button small quiet" onClick={() => (tests.value = [])}>
+          <button
+            type="button"
+            class="button small quiet"
+            onClick={() => {
+              tests.value = [];
+              adder.current?.focus();
+            }}
+          >
             Remove all
           </button>
         )}
       </div>
-      {pasting.value && <Paste onDone={() => (pasting.value = false)} />}
+      {pasting.value && (
+        <Paste
+          onDone={() => {
+            pasting.value = false;
+            paster.current?.focus();
+          }}
+        />
+      )}
       {notice.value !== "" && (
         <p class="hint" role="status">
           {notice.value}
@@ -73,7 +90,14 @@ export function TestList() {
       ) : (
         <ul class="judge-list">
           {tests.value.map((test) => (
-            <Test key={test.key} test={test} />
+            <Test
+              key={test.key}
+              test={test}
+              onRemove={() => {
+                remove(test.key);
+                adder.current?.focus();
+              }}
+            />
           ))}
         </ul>
       )}
@@ -108,7 +132,7 @@ function Paste({ onDone }: { onDone(): void }) {
   return (
     <div class="field judge-paste">
       <label for={id}>Samples, each with its headings</label>
-      <textarea id={id} class="input" rows={7} spellcheck={false} placeholder={"Sample Input 1\n1 2\nSample Output 1\n3"} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+      <textarea id={id} class="input" rows={7} {...asTyped} placeholder={"Sample Input 1\n1 2\nSample Output 1\n3"} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
       <div class="judge-bar">
         <button type="button" class="button small primary" disabled={found.length === 0} onClick={add}>
           Add {plural(found.length, "sample")}
@@ -122,7 +146,7 @@ function Paste({ onDone }: { onDone(): void }) {
   );
 }
 
-function Test({ test }: { test: TestCase }) {
+function Test({ test, onRemove }: { test: TestCase; onRemove(): void }) {
   const id = useId();
   const open = useSignal(bytesOf(test.stdin).length + bytesOf(test.expected).length === 0);
   const set = (part: Partial<TestCase>): void => change(test.key, part);
@@ -135,17 +159,17 @@ function Test({ test }: { test: TestCase }) {
         <label class="visually-hidden" for={`${id}-name`}>
           Name of test {test.name}
         </label>
-        <input id={`${id}-name`} class="input judge-name" value={test.name} onInput={(event) => set({ name: event.currentTarget.value })} />
+        <input id={`${id}-name`} class="input judge-name" {...asTyped} value={test.name} onInput={(event) => set({ name: event.currentTarget.value })} />
         <span class="hint judge-size">{bytes(bytesOf(test.stdin).length)} in</span>
         <label class="visually-hidden" for={`${id}-group`}>
           Group of test {test.name}
         </label>
-        <input id={`${id}-group`} class="input judge-group" placeholder="group" value={test.group} onInput={(event) => set({ group: event.currentTarget.value })} />
+        <input id={`${id}-group`} class="input judge-group" {...asTyped} placeholder="group" value={test.group} onInput={(event) => set({ group: event.currentTarget.value })} />
         <label class="visually-hidden" for={`${id}-points`}>
           Points of test {test.name}
         </label>
-        <input id={`${id}-points`} class="input judge-points" placeholder="points" inputMode="decimal" value={test.points} onInput={(event) => set({ points: event.currentTarget.value })} />
-        <button type="button" class="file-remove" aria-label={`Remove test ${test.name}`} onClick={() => remove(test.key)}>
+        <input id={`${id}-points`} class="input judge-points" {...asTyped} placeholder="points" inputMode="decimal" value={test.points} onInput={(event) => set({ points: event.currentTarget.value })} />
+        <button type="button" class="file-remove" aria-label={`Remove test ${test.name}`} onClick={onRemove}>
           ×
         </button>
       </div>
@@ -165,7 +189,7 @@ function DataField({ title, data, onChange }: { title: string; data: Data; onCha
     <div class="field">
       <label for={id}>{title}</label>
       {"text" in data ? (
-        <textarea id={id} class="input" rows={4} spellcheck={false} value={data.text} onInput={(event) => onChange({ text: event.currentTarget.value })} />
+        <textarea id={id} class="input" rows={4} {...asTyped} value={data.text} onInput={(event) => onChange({ text: event.currentTarget.value })} />
       ) : (
         <output id={id} class="hint">
           {bytes(data.bytes.length)}, too long to edit here or no text; uploaded as it is.

@@ -35,8 +35,23 @@ test("very different long texts are compared line by line", () => {
 
 test("an excerpt leaves equal lines out", () => {
   const text = Array.from({ length: 50 }, (_, at) => `${at}\n`);
-  const lines = excerpt(diff(text.join(""), text.with(25, "x\n").join("")), 2);
+  const changed = text.map((line, at) => (at === 25 ? "x\n" : line));
+  const lines = excerpt(diff(text.join(""), changed.join("")), 2);
   expect(lines[0]).toBeNull();
   expect(lines.at(-1)).toBeNull();
   expect(lines.filter((line) => line !== null).map(({ text: words }) => words)).toEqual(["23", "24", "25", "x", "26", "27"]);
+});
+
+test("a difference far behind is found, by its own number", () => {
+  const text = (odd: string): string => Array.from({ length: 100_000 }, (_, at) => `${at === 90_000 ? odd : at}\n`).join("");
+  const lines = excerpt(diff(text("x"), text("y")), 1);
+  expect(lines.map((line) => line && `${line.line} ${line.text}`)).toEqual([null, "90000 89999", "90001 x", "90001 y", "90002 90001", null]);
+});
+
+test("what is all the same has no difference, however long it is", () => {
+  const text = "line\n".repeat(50_000);
+  expect(diff(text, text).every(({ kind }) => kind === "same")).toBe(true);
+  expect(excerpt(diff(text, text))).toEqual([null]);
+  expect(brief("a\n", "a\nb\n")).toEqual([" 1 a", "+2 b"]);
+  expect(brief("a\n\n", "a\n")).toEqual([" 1 a", "-2 "]);
 });

@@ -11,8 +11,10 @@ export interface DiffLine {
 
 /** Lines compared each with each; more are compared one by one. */
 const MAX_CELLS = 1_000_000;
-/** Lines of a text that are looked at. */
+/** Lines of a text that are looked at, from shortly before the first difference on. */
 const MAX_LINES = 20_000;
+/** Equal lines before the first difference that are part of the result. */
+const LINES_BEFORE = 100;
 
 const linesOf = (text: string): string[] => {
   const lines = text.split("\n", MAX_LINES + 1);
@@ -20,14 +22,28 @@ const linesOf = (text: string): string[] => {
   return lines;
 };
 
+/** Where the comparison begins: so many characters, which are so many lines, are the same in both. */
+function beginning(a: string, b: string): { chars: number; lines: number } {
+  let at = 0;
+  while (at < a.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  let chars = at === 0 ? 0 : a.lastIndexOf("\n", at - 1) + 1;
+  for (let line = 0; line < LINES_BEFORE && chars > 0; line++) chars = chars < 2 ? 0 : a.lastIndexOf("\n", chars - 2) + 1;
+  let lines = 0;
+  for (let end = a.indexOf("\n"); end >= 0 && end < chars; end = a.indexOf("\n", end + 1)) lines++;
+  return { chars, lines };
+}
+
+/** Lines from shortly before the first difference on. */
 export function diff(expected: string, actual: string): DiffLine[] {
-  const [a, b] = [linesOf(expected), linesOf(actual)];
+  const { chars, lines: before } = beginning(expected, actual);
+  const [a, b] = [linesOf(expected.slice(chars)), linesOf(actual.slice(chars))];
   let start = 0;
   while (start < a.length && start < b.length && a[start] === b[start]) start++;
   let tail = 0;
   while (tail < a.length - start && tail < b.length - start && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++;
   const same = (from: number, to: number): DiffLine[] => b.slice(from, to).map((text, at) => ({ kind: "same", line: from + at + 1, text }));
-  return [...same(0, start), ...marked(middle(a, b, start, a.length - tail, b.length - tail)), ...same(b.length - tail, b.length)];
+  const lines = [...same(0, start), ...marked(middle(a, b, start, a.length - tail, b.length - tail)), ...same(b.length - tail, b.length)];
+  return before === 0 ? lines : lines.map((line) => ({ ...line, line: line.line + before }));
 }
 
 /** The same when of `actual` only the beginning is known: as much of `expected` is compared with it. */
@@ -106,7 +122,7 @@ export function excerpt(lines: DiffLine[], around = 3, most = 400): (DiffLine | 
   lines.forEach(({ kind }, at) => {
     if (kind !== "same") near.fill(1, Math.max(0, at - around), at + around + 1);
   });
-  const shown: (DiffLine | null)[] = [];
+  const shown: (DiffLine | null)[] = (lines[0]?.line ?? 1) > 1 ? [null] : [];
   lines.forEach((line, at) => {
     if (shown.length >= most) return;
     if (near[at] === 1) shown.push(line);

@@ -1,9 +1,9 @@
 import { useEffect, useRef } from "preact/hooks";
-import { KeyForm } from "../playground/KeyForm";
-import { adviceOf } from "../playground/verdict";
 import { language, runRequest } from "../playground/workspace";
 import { announce } from "../ui/announce";
-import { plural } from "../ui/format";
+import { plural, sentence } from "../ui/format";
+import { ProblemBox } from "../ui/ProblemBox";
+import { scrolling } from "../ui/scrolling";
 import "./judge.css";
 import { busy, cancel, final, phase, problem, start } from "./judging";
 import { Results } from "./Results";
@@ -37,14 +37,20 @@ const judgeNow = (): void => void start(runRequest());
 function Actions() {
   void phase.value;
   const count = tests.value.length;
+  const row = useRef<HTMLDivElement>(null);
+  // What comes of it is below, and what was asked for above no longer matters.
+  const judgeAndLook = (): void => {
+    judgeNow();
+    requestAnimationFrame(() => row.current?.scrollIntoView({ block: "start", behavior: scrolling() }));
+  };
   return (
-    <div class="judge-actions">
+    <div class="judge-actions" ref={row}>
       {busy() ? (
         <button type="button" class="button danger" onClick={() => void cancel()}>
           Cancel
         </button>
       ) : (
-        <button type="button" class="button primary" disabled={count === 0 || language.value?.available !== true} onClick={judgeNow}>
+        <button type="button" class="button primary" disabled={count === 0 || language.value?.available !== true} onClick={judgeAndLook}>
           Judge against {plural(count, "test")}
         </button>
       )}
@@ -54,26 +60,11 @@ function Actions() {
 
 function Trouble() {
   const trouble = problem.value;
-  const advice = trouble === null ? null : adviceOf(trouble);
-  useEffect(() => {
-    if (advice !== null) announce(`${advice.title}. ${advice.text}`);
-  }, [advice?.title, advice?.text]);
-  if (trouble === null || advice === null) return null;
-  return (
-    <div class="trouble" data-problem={trouble.kind}>
-      <p class="trouble-title">{advice.title}</p>
-      <p>{trouble.passes ? `${trouble.message.replace(/\.?$/, ".")} Judge again in a moment.` : advice.text}</p>
-      {trouble.errors.length > 0 && (
-        <ul class="trouble-errors">
-          {trouble.errors.map(({ pointer, detail }) => (
-            <li key={pointer + detail}>
-              <code>{pointer.slice(1) || "the request"}</code> {detail}
-            </li>
-          ))}
-        </ul>
-      )}
-      {trouble.kind === "key_missing" && <KeyForm onKey={judgeNow} />}
-    </div>
+  if (trouble === null) return null;
+  return trouble.passes ? (
+    <ProblemBox problem={trouble} text={`${sentence(trouble.message)} Judge again in a moment.`} onKey={judgeNow} />
+  ) : (
+    <ProblemBox problem={trouble} onKey={judgeNow} />
   );
 }
 
@@ -106,7 +97,7 @@ function Outcome() {
           )}
         </span>
       </p>
-      {whole.message !== null && whole.message !== "" && <p class="verdict-reason">{whole.message.split("\n")[0]}</p>}
+      {whole.message !== null && whole.message !== "" && <p class="verdict-reason">{sentence(whole.message.split("\n")[0] ?? "")}</p>}
       {whole.verdict === "compile_error" && whole.compile !== null && (
         // A region that scrolls must take the focus, or a keyboard cannot scroll it.
         // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex

@@ -3,6 +3,7 @@
 import { batch, signal } from "@preact/signals";
 import { request } from "../api/client";
 import { Problem } from "../api/problem";
+import { watchSilence } from "../api/silence";
 import type { RunRequest } from "../api/types";
 import { submissionOf, isLarge, type Judged, type Sent } from "./request";
 import { EventReader } from "./sse";
@@ -100,21 +101,10 @@ export async function cancel(): Promise<void> {
 
 /** Takes the events until the result is there; a connection that breaks is made again behind the last event. */
 async function follow(submission: string, signal: AbortSignal): Promise<void> {
-  let last = "";
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
+  const heard = { last: "", tries: 0 };
+  for (; heard.tries < MOST_TRIES; heard.tries++) {
     try {
-      const headers: Record<string, string> = last === "" ? {} : { "Last-Event-ID": last };
-      const response = await request(`/v1/submissions/${submission}/events`, { headers, signal });
-      reconnecting.value = false;
-      const reader = new EventReader();
-      const stream = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-      for (let piece = await stream?.read(); piece?.value !== undefined; piece = await stream?.read()) {
-        for (const event of reader.read(piece.value)) {
-          tries = 0;
-          if (event.id !== "") last = event.id;
-          if (take(event.name, event.data)) return;
-        }
-      }
+      if (await listen(submission, heard, signal)) return;
     } catch (cause) {
       if (signal.aborted || (cause instanceof Problem && !cause.passes && cause.kind !== "internal")) throw cause;
     }
@@ -122,6 +112,34 @@ async function follow(submission: string, signal: AbortSignal): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
   throw new Problem("offline", "The connection was lost. The submission is judged all the same; judge again to see a result.");
+}
+
+/** Takes the events of one connection, from behind the last one on; whether the result was among them. */
+async function listen(submission: string, heard: { last: string; tries: number }, signal: AbortSignal): Promise<boolean> {
+  signal.throwIfAborted();
+  const headers: Record<string, string> = heard.last === "" ? {} : { "Last-Event-ID": heard.last };
+  const connection = new AbortController();
+  const watch = watchSilence(() => connection.abort());
+  const abort = (): void => connection.abort();
+  signal.addEventListener("abort", abort);
+  try {
+    const response = await request(`/v1/submissions/${submission}/events`, { headers, signal: connection.signal });
+    reconnecting.value = false;
+    const reader = new EventReader();
+    const stream = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    for (let piece = await stream?.read(); piece?.value !== undefined; piece = await stream?.read()) {
+      watch.heard();
+      for (const event of reader.read(piece.value)) {
+        heard.tries = 0;
+        if (event.id !== "") heard.last = event.id;
+        if (take(event.name, event.data)) return true;
+      }
+    }
+    return false;
+  } finally {
+    watch.stop();
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 /** Takes one event; whether it was the last. */

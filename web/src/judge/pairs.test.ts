@@ -16,6 +16,20 @@ test("an .ans goes before an .out, and folders that differ stay in the name", ()
   expect(new TextDecoder().decode(found[0]?.expected)).toBe("p/sample/1.ans");
 });
 
+const named = (...names: string[]): string[] => pairs(names.map(file)).found.map(({ name, input, expected }) => `${name}: ${new TextDecoder().decode(input)} ${new TextDecoder().decode(expected)}`);
+
+test("other ways to name the halves", () => {
+  expect(named("input/input00.txt", "output/output00.txt", "input/input01.txt", "output/output01.txt")).toEqual([
+    "00: input/input00.txt output/output00.txt",
+    "01: input/input01.txt output/output01.txt",
+  ]);
+  expect(named("tests/01", "tests/01.a", "tests/02", "tests/02.a", "tests/doc")).toEqual(["01: tests/01 tests/01.a", "02: tests/02 tests/02.a"]);
+  expect(named("sample_in.txt", "sample_out.txt")).toEqual(["sample: sample_in.txt sample_out.txt"]);
+  expect(named("input.txt", "output.txt")).toEqual(["test: input.txt output.txt"]);
+  // A word within another one says nothing.
+  expect(named("main.txt", "maout.txt", "README", "notes.txt")).toEqual([]);
+});
+
 test("nothing of nothing", () => {
   expect(pairs([])).toEqual({ found: [], left: [] });
 });

@@ -8,15 +8,14 @@ import { CostPane } from "./CostPane";
 import { EditorPane } from "./EditorPane";
 import { FilesPane } from "./FilesPane";
 import { InputPane } from "./InputPane";
-import { KeyForm } from "./KeyForm";
 import { choose, keep, linkNotice, load, loadProblem, startOver } from "./load";
+import { LoadTrouble } from "./LoadTrouble";
 import { OptionsPane, troubles } from "./OptionsPane";
 import { OutputPane } from "./OutputPane";
 import { busy, cancel, phase, result, shown } from "./run";
 import { ShareDialog, sharing } from "./ShareDialog";
 import { TerminalPane } from "./TerminalPane";
 import { VerdictBar } from "./VerdictBar";
-import { adviceOf } from "./verdict";
 import { currentWork, language, languages, settings } from "./workspace";
 
 /** The Judge tab comes with its own code, when it is first looked at. */
@@ -54,7 +53,6 @@ export function App() {
           </section>
         </div>
         <section class="pane side" id="results" aria-label="Results">
-          <VerdictBar />
           <Side />
         </section>
       </main>
@@ -149,17 +147,10 @@ function LanguageChoice() {
 
 function Notices() {
   const trouble = loadProblem.value;
-  const advice = trouble === null ? null : adviceOf(trouble);
-  if (advice === null && linkNotice.value === null) return null;
+  if (trouble === null && linkNotice.value === null) return null;
   return (
     <div class="notices" role="region" aria-label="Notices">
-      {trouble !== null && advice !== null && (
-        <div class="trouble" data-problem={trouble.kind}>
-          <p class="trouble-title">{advice.title}</p>
-          <p>{trouble.passes ? "The page tries again by itself until the service answers; your work is kept in this browser." : advice.text}</p>
-          {(trouble.kind === "key_missing" || trouble.kind === "forbidden") && <KeyForm onKey={() => void load(true)} />}
-        </div>
-      )}
+      {trouble !== null && <LoadTrouble own />}
       {linkNotice.value !== null && (
         <p class="notice">
           {linkNotice.value}
@@ -227,6 +218,8 @@ function SidePanel({ chosen }: { chosen: string }) {
   const Judge = JudgePanel.value;
   return (
     <>
+      {/* Of the run; what is judged has a verdict of its own. */}
+      {chosen !== "judge" && <VerdictBar />}
       {/* Kept while another tab is looked at: a terminal cannot be made anew with what is in it. */}
       {terminal && (
         <div class="panel-fill" hidden={chosen !== "output"}>

@@ -1,3 +1,4 @@
+import { asTyped } from "../ui/plain";
 import { update, settings } from "./workspace";
 
 /** What the program reads. */
@@ -19,7 +20,7 @@ export function InputPane() {
           class="stdin mono"
           aria-label="Standard input"
           placeholder="What the program reads from standard input"
-          spellcheck={false}
+          {...asTyped}
           value={stdin}
           onInput={(event) => update({ stdin: event.currentTarget.value })}
         />

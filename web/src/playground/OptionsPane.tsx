@@ -1,6 +1,7 @@
 import { effect, signal, untracked, useSignal, useSignalEffect } from "@preact/signals";
 import { useId } from "preact/hooks";
 import type { LimitName } from "../api/types";
+import { asTyped } from "../ui/plain";
 import { LIMIT_FIELDS, environmentText, inUnit, inWords, joinArguments, parseEnvironment, parseLimit, splitArguments, type LimitField } from "./limits";
 import { language, revision, settings, update } from "./workspace";
 
@@ -26,30 +27,8 @@ export function OptionsPane() {
   return (
     <div class="options">
       <div class="options-words">
-        <TextField
-          title="Arguments"
-          hint="As in a shell: quotes hold words together."
-          shown={() => joinArguments(settings.value.args)}
-          take={(text) => {
-            const parsed = splitArguments(text);
-            if ("error" in parsed) return parsed.error;
-            update({ args: parsed.args });
-            return null;
-          }}
-        />
-        {compiled && (
-          <TextField
-            title="Compiler options"
-            hint="Added to the language’s own command."
-            shown={() => joinArguments(settings.value.compilerArgs)}
-            take={(text) => {
-              const parsed = splitArguments(text);
-              if ("error" in parsed) return parsed.error;
-              update({ compilerArgs: parsed.args });
-              return null;
-            }}
-          />
-        )}
+        <WordsField title="Arguments" hint="As in a shell: quotes hold words together." name="args" />
+        {compiled && <WordsField title="Compiler options" hint="Added to the language’s own command." name="compilerArgs" />}
         <TextField
           title="Environment"
           hint="One NAME=value in each line."
@@ -62,17 +41,7 @@ export function OptionsPane() {
             return null;
           }}
         />
-        <TextField
-          title="Files to bring back"
-          hint="Patterns such as out/*.png; images are shown."
-          shown={() => joinArguments(settings.value.outputFiles)}
-          take={(text) => {
-            const parsed = splitArguments(text);
-            if ("error" in parsed) return parsed.error;
-            update({ outputFiles: parsed.args });
-            return null;
-          }}
-        />
+        <WordsField title="Files to bring back" hint="Patterns such as out/*.png; images are shown." name="outputFiles" />
       </div>
       <fieldset class="options-limits">
         <legend class="label">Limits</legend>
@@ -83,6 +52,29 @@ export function OptionsPane() {
         </div>
       </fieldset>
     </div>
+  );
+}
+
+interface WordsProps {
+  title: string;
+  hint: string;
+  name: "args" | "compilerArgs" | "outputFiles";
+}
+
+/** A list of words, written as in a shell. */
+function WordsField({ title, hint, name }: WordsProps) {
+  return (
+    <TextField
+      title={title}
+      hint={hint}
+      shown={() => joinArguments(settings.value[name])}
+      take={(text) => {
+        const parsed = splitArguments(text);
+        if ("error" in parsed) return parsed.error;
+        update({ [name]: parsed.args });
+        return null;
+      }}
+    />
   );
 }
 
@@ -107,7 +99,7 @@ function TextField({ title, hint, lines = false, shown, take }: TextProps) {
   const props = {
     id,
     class: "input mono",
-    spellcheck: false,
+    ...asTyped,
     value: text.value,
     "aria-invalid": trouble !== null,
     "aria-describedby": `${id}-hint`,

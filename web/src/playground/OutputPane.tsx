@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { download } from "../ui/download";
 import { bytes, plural } from "../ui/format";
@@ -42,17 +42,35 @@ function Text({ output }: { output: OutputLog }) {
   const row = (at: number): ComponentChildren => <Row line={output.line(at)} />;
   const plain = output.lineCount <= PLAIN_LINES && output.bytes <= PLAIN_BYTES;
   const box = useRef<HTMLPreElement>(null);
-  useEffect(() => {
-    if (plain && busy()) box.current?.scrollIntoView({ block: "end" });
-  }, [output.lineCount]);
+  useFollow(box, output.lineCount);
   if (!plain) return <Virtual label="Output" class="text" count={output.lineCount} row={row} follow={!notLive.value} />;
   return (
-    <pre class="text" ref={box} aria-label="Output" data-testid="output">
+    // On small screens it scrolls, and must take the focus, or a keyboard cannot scroll it.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <pre class="text written" ref={box} role="region" tabIndex={0} aria-label="Output" data-testid="output">
       {Array.from({ length: output.lineCount }, (_, at) => (
         <div key={at}>{row(at)}</div>
       ))}
     </pre>
   );
+}
+
+/** How near to the end counts as being there. */
+const NEAR_PX = 40;
+
+/** Keeps the end of `box` in view as `lines` are added, for whoever looks at it. */
+function useFollow(box: { current: HTMLElement | null }, lines: number): void {
+  const heights = useRef(new WeakMap<Element, number>());
+  useLayoutEffect(() => {
+    if (!busy()) return;
+    // One of them scrolls: which one, the style sheet says.
+    for (const element of [box.current, box.current?.closest(".tabs-panel, .embed-results")]) {
+      if (!element) continue;
+      const before = heights.current.get(element) ?? 0;
+      if (element.scrollTop + element.clientHeight >= before - NEAR_PX) element.scrollTop = element.scrollHeight;
+      heights.current.set(element, element.scrollHeight);
+    }
+  }, [lines]);
 }
 
 function Row({ line }: { line: Line | undefined }) {

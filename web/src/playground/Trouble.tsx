@@ -1,11 +1,10 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { announce } from "../ui/announce";
+import { ProblemBox } from "../ui/ProblemBox";
 import { runNow } from "./actions";
 import { now, useClock } from "./clock";
-import { KeyForm } from "./KeyForm";
 import { cancel, phase, problem, retryAt, retryNow } from "./run";
-import { adviceOf } from "./verdict";
 
 /** How often a service that could not be reached is looked for. */
 const LOOK_MS = 3_000;
@@ -13,29 +12,14 @@ const LOOK_MS = 3_000;
 /** Why the service did not run the program, and what to do. */
 export function Trouble() {
   const trouble = problem.value;
-  useClock(phase.value === "waiting");
-  const advice = trouble === null ? null : adviceOf(trouble);
-  useEffect(() => {
-    if (advice !== null) announce(`${advice.title}. ${advice.text}`);
-  }, [advice?.title, advice?.text]);
-  if (trouble === null || advice === null) return null;
+  const waiting = phase.value === "waiting";
+  useClock(waiting);
+  if (trouble === null) return null;
   return (
-    <div class="trouble" data-problem={trouble.kind}>
-      <p class="trouble-title">{advice.title}</p>
-      <p>{advice.text}</p>
-      {trouble.errors.length > 0 && (
-        <ul class="trouble-errors">
-          {trouble.errors.map(({ pointer, detail }) => (
-            <li key={pointer + detail}>
-              <code>{pointer.slice(1) || "the request"}</code> {detail}
-            </li>
-          ))}
-        </ul>
-      )}
-      {trouble.kind === "key_missing" && <KeyForm onKey={() => void runNow()} />}
-      {phase.value === "waiting" && <Countdown />}
+    <ProblemBox problem={trouble} onKey={() => void runNow()}>
+      {waiting && <Countdown />}
       {trouble.kind === "cut_off" && <WhenBack />}
-    </div>
+    </ProblemBox>
   );
 }
 
@@ -55,7 +39,7 @@ function Countdown() {
   );
 }
 
-/** Says when the service answers again. */
+/** Says when the service answers again, and offers the run once more: it would throw away what there is to read. */
 function WhenBack() {
   const back = useSignal(false);
   useEffect(() => {
@@ -70,5 +54,14 @@ function WhenBack() {
     void look();
     return () => clearInterval(timer);
   }, []);
-  return <p role="status">{back.value ? "The service answers again." : "Waiting for the service …"}</p>;
+  return (
+    <p class="trouble-actions">
+      <span>{back.value ? "The service answers again." : "Waiting for the service …"}</span>
+      {back.value && (
+        <button type="button" class="button small" onClick={() => void runNow()}>
+          Run again
+        </button>
+      )}
+    </p>
+  );
 }

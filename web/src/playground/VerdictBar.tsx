@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { announce } from "../ui/announce";
 import { bytes, time } from "../ui/format";
 import { now, useClock } from "./clock";
@@ -15,17 +15,19 @@ const DOING: Partial<Record<Phase, string>> = {
   running: "Running",
 };
 
+/** What was said last: the bar comes and goes with its tab, and nobody wants to hear the same again. */
+let said = "";
+
 /** What is going on, or what came of it: in words, as a bar of phases, and in the main figures. */
 export function VerdictBar() {
   useClock(busy());
   const answer = result.value;
-  const said = useRef("");
   const verdict = answer === null ? null : verdictOf(answer);
   const doing = DOING[phase.value];
   const words = verdict === null ? doing : `${verdict.title}. ${verdict.reason}`;
   useEffect(() => {
-    if (words === undefined || words === said.current) return;
-    said.current = words;
+    if (words === undefined || words === said) return;
+    said = words;
     announce(words);
   }, [words]);
   if (phase.value === "idle") {

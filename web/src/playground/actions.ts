@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { announce } from "../ui/announce";
+import { scrolling } from "../ui/scrolling";
 import { troubles } from "./OptionsPane";
 import * as run from "./run";
 import { terminalReady } from "./TerminalPane";
@@ -37,6 +38,5 @@ export async function runNow(): Promise<void> {
 function showResults(): void {
   const results = document.getElementById("results");
   if (results === null || results.getBoundingClientRect().top < innerHeight / 2) return;
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  results.scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+  results.scrollIntoView({ behavior: scrolling() });
 }

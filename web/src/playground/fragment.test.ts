@@ -1,7 +1,26 @@
-import { expect, test } from "vitest";
+import { Duplex } from "node:stream";
+import { createDeflateRaw, createInflateRaw } from "node:zlib";
+import { beforeAll, expect, test, vi } from "vitest";
 import { pack, unpack } from "./fragment";
 import { workOf } from "./work";
 import { documentOf } from "./workspace";
+
+/** Not in the types of Node 18, which has it. */
+const { toWeb } = Duplex as unknown as { toWeb(stream: Duplex): object };
+
+// Node 18 has the streams of browsers, but this form only in its own library.
+beforeAll(() => {
+  try {
+    new CompressionStream("deflate-raw");
+  } catch {
+    vi.stubGlobal("CompressionStream", function stream() {
+      return toWeb(createDeflateRaw());
+    });
+    vi.stubGlobal("DecompressionStream", function stream() {
+      return toWeb(createInflateRaw());
+    });
+  }
+});
 
 test("a document goes there and back", async () => {
   const document = { version: 1, language: "c", files: [{ path: "main.c", content: "ü\n".repeat(500) }] };

@@ -16,6 +16,9 @@ export const linkNotice = signal<string | null>(null);
 
 /** How long until a service that could not be asked is asked again. */
 const RETRY_MS = 3_000;
+/** A service that has just started is still looking at its languages: so often, and so soon, it is asked again. */
+const LOOKS = 20;
+const LOOK_MS = 1_500;
 /** What a browser without any work in it begins with, if it can be had. */
 const FIRST_CHOICE = ["python", "cpp"];
 
@@ -28,6 +31,7 @@ export async function load(own: boolean): Promise<void> {
     try {
       languages.value = await api.languages();
       loadProblem.value = null;
+      void lookAgain();
       break;
     } catch (error) {
       const problem = error instanceof Problem ? error : new Problem("internal", String(error));
@@ -43,6 +47,14 @@ export async function load(own: boolean): Promise<void> {
   }
   asLinked = linked.work;
   replaceWork(linked.language, linked.work);
+}
+
+/** Asks again until the versions of all languages are known. */
+async function lookAgain(): Promise<void> {
+  for (let look = 0; look < LOOKS && languages.value.some(({ available, version }) => available && version === null); look += 1) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    languages.value = await api.languages().catch(() => languages.value);
+  }
 }
 
 /** Work from a link, as it came. Looking at it must not cost one's own. */

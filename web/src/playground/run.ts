@@ -199,8 +199,19 @@ async function post(run: Current): Promise<void> {
   }
 }
 
-function fail(run: Current, trouble: Problem): void {
+/**
+ * What a problem means for a run as far as it came. What a program wrote is not thrown away unasked, so one that
+ * had begun is cut off, whatever it was that ended it; one that had not is only put off.
+ */
+function forRun(problem: Problem, begun: boolean): Problem {
+  if (begun && problem.passes) return new Problem("cut_off", problem.message);
+  if (!begun && problem.kind === "cut_off") return new Problem("offline", problem.message);
+  return problem;
+}
+
+function fail(run: Current, cause: Problem): void {
   run.live = null;
+  const trouble = forRun(cause, marks.value.started !== undefined);
   if (!trouble.passes || run.retries >= MAX_RETRIES) {
     current = null;
     finish({ problem: trouble, result: null });

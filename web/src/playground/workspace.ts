@@ -114,18 +114,23 @@ function filledObject<T extends object>(object: T): T | undefined {
   return Object.keys(object).length > 0 ? object : undefined;
 }
 
+/** What a request and a shared document have in common. */
+const described = (id: string, work: Work) => ({
+  language: id,
+  files: work.files,
+  args: filled(work.args),
+  env: filledObject(work.env),
+  compiler_args: filled(work.compilerArgs),
+  limits: filledObject<Partial<Limits>>(work.limits),
+  output_files: filled(work.outputFiles),
+});
+
 /** A request of `work`, without what is left at its default. */
 export function requestOf(id: string, work: Work): RunRequest {
   return compact({
-    language: id,
-    files: work.files,
+    ...described(id, work),
     entry: work.files.length > 1 ? work.entry : undefined,
     stdin: work.mode === "box" && work.stdin !== "" ? work.stdin : undefined,
-    args: filled(work.args),
-    env: filledObject(work.env),
-    compiler_args: filled(work.compilerArgs),
-    limits: filledObject<Partial<Limits>>(work.limits),
-    output_files: filled(work.outputFiles),
   });
 }
 
@@ -133,15 +138,9 @@ export function requestOf(id: string, work: Work): RunRequest {
 export function documentOf(id: string, work: Work): ShareDocument {
   return compact({
     version: 1 as const,
-    language: id,
-    files: work.files,
+    ...described(id, work),
     entry: work.entry,
     stdin: work.stdin === "" ? undefined : work.stdin,
-    args: filled(work.args),
-    env: filledObject(work.env),
-    compiler_args: filled(work.compilerArgs),
-    limits: filledObject<Partial<Limits>>(work.limits),
-    output_files: filled(work.outputFiles),
     mode: work.mode === "terminal" ? work.mode : undefined,
   });
 }

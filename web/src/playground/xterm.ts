@@ -9,6 +9,9 @@ import { cspNonce } from "../ui/nonce";
 /** Lines that can be scrolled back to; the whole output is in the download. */
 const SCROLLBACK_LINES = 5_000;
 
+/** Ways of writing. */
+const [FAINT, PLAIN] = ["\u001b[2m", "\u001b[0m"];
+
 export interface TerminalEvents {
   typed(bytes: Uint8Array): void;
   resized(size: Size): void;
@@ -98,6 +101,7 @@ export class TerminalView {
       () => dark.removeEventListener("change", recolour),
     );
     this.#fit.fit();
+    this.#xterm.write(`${FAINT}Run the program to speak with it here.${PLAIN}\r\n`);
   }
 
   get size(): Size {

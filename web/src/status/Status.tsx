@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { KeyForm } from "../playground/KeyForm";
 import { announce, Announcer } from "../ui/announce";
 import { bytes, count, plural, sentence, time } from "../ui/format";
+import { KeyForm } from "../ui/KeyForm";
 import { draw } from "./chart";
 import { Layers } from "./Layers";
 import { askNow, follow, host, seen, stats, trouble } from "./state";
