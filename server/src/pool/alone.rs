@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queue::{Class, Offer, Queue, Turn, Waiter};
+use super::queue::{Offer, Queue, Waiter};
+use super::turn::{Class, Turn};
 
 /// How long others are held up for it, before the wish is given up.
 pub(super) const WAIT_AT_MOST: Duration = Duration::from_secs(3);

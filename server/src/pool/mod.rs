@@ -14,6 +14,7 @@ mod metrics;
 mod queue;
 mod session;
 mod terminal;
+mod turn;
 mod worker;
 
 use std::io;
@@ -33,10 +34,11 @@ use tracing::{Instrument, Span, debug_span};
 pub use capture::{Captured, Reading, Tap};
 pub(crate) use channel::AsyncChannel;
 pub(crate) use metrics::PoolMetrics;
-pub use queue::{Class, InLine, Stats, Turn};
 use queue::{Entry, Offer, Queue};
+pub use queue::{InLine, Stats};
 pub use session::{Control, Pace, Running, Session, SessionEnd, Started};
 pub use terminal::{Screen, Sizer, Terminal};
+pub use turn::{Class, Turn};
 use worker::{Assignment, Reply, Worker};
 
 /// The workers and the queue in front of them. Clones are handles to the same pool.
