@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
+use utoipa::IntoResponses;
 
 use super::app::App;
 use super::body::discard;
@@ -33,6 +34,27 @@ const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(5);
 
 type Name = Result<Path<String>, PathRejection>;
 
+/// The refusals of an upload.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // for the description
+enum ReadsBlob {
+    /// `Content-Range` is not supported, or the body broke off.
+    #[response(status = 400)]
+    InPart,
+    /// The body did not arrive in time.
+    #[response(status = 408)]
+    TooSlow,
+    /// The blob is larger than any blob may be (`blobs.max_blob_bytes`).
+    #[response(status = 413)]
+    TooLarge,
+    /// The body has a `Content-Encoding`.
+    #[response(status = 415)]
+    Encoded,
+    /// This key's quota, or the disk, is used up.
+    #[response(status = 507)]
+    NoRoom,
+}
+
 /// Upload a blob under a hash that is known.
 ///
 /// The body is the blob as it is; that its hash is the one in the path is checked. Uploading what is there already does no
@@ -49,12 +71,8 @@ type Name = Result<Path<String>, PathRejection>;
             headers(("Location" = String, description = "Where the blob is."))),
         (status = 201, description = "It is stored.", body = BlobEntry,
             headers(("Location" = String, description = "Where the blob is."))),
-        (status = 400, description = "`Content-Range` is not supported, or the body broke off."),
-        (status = 408, description = "The body did not arrive in time."),
-        (status = 413, description = "The blob is larger than any blob may be (`blobs.max_blob_bytes`)."),
-        (status = 415, description = "The body has a `Content-Encoding`."),
         (status = 422, description = "The path has no hash, or the body's hash is another."),
-        (status = 507, description = "This key's quota, or the disk, is used up."),
+        ReadsBlob,
     )
 )]
 pub(super) async fn put(
@@ -93,11 +111,7 @@ pub(super) async fn put(
                 ("head" = (operation_id = "headBlob", parameters(("hash" = "$response.body#/hash")))),
                 ("delete" = (operation_id = "deleteBlob", parameters(("hash" = "$response.body#/hash")))),
             )),
-        (status = 400, description = "`Content-Range` is not supported, or the body broke off."),
-        (status = 408, description = "The body did not arrive in time."),
-        (status = 413, description = "The blob is larger than any blob may be (`blobs.max_blob_bytes`)."),
-        (status = 415, description = "The body has a `Content-Encoding`."),
-        (status = 507, description = "This key's quota, or the disk, is used up."),
+        ReadsBlob,
     )
 )]
 pub(super) async fn create(

@@ -11,6 +11,7 @@ mod download;
 mod encoding;
 mod error;
 mod events;
+mod grounds;
 mod headers;
 mod live;
 mod middleware;

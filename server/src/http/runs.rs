@@ -14,11 +14,12 @@ use uuid::Uuid;
 use super::app::App;
 use super::body;
 use super::error::Error;
+use super::grounds::Grounds;
 use super::openapi::ReadsJson;
 use crate::api::{Encoding, RunRequest, RunResponse};
 use crate::auth::Caller;
 use crate::offload::offload;
-use crate::run::{RunResult, Terms, answer, validate};
+use crate::run::{RunResult, answer, validate};
 
 /// How soon to come again when this instance is about to end: another one takes its place.
 pub(super) const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(5);
@@ -78,19 +79,9 @@ pub(super) async fn create(
     let Some(request) = parsed.value else {
         return Err(Error::invalid(parsed.errors));
     };
-    let (catalog, limits) = (app.catalog(), app.config.config.runs);
-    let owner = caller.owner();
-    let maxima = caller.maxima().copied().unwrap_or_default();
+    let grounds = Grounds::of(&app, &caller);
     let prepared = offload(raw.len(), move || {
-        let terms = Terms {
-            owner,
-            catalog: &catalog,
-            config: &limits,
-            maxima,
-            max_output_bytes: 0,
-            live: None,
-        };
-        validate(request, &terms, parsed.errors)
+        validate(request, &grounds.terms(), parsed.errors)
     })
     .await;
     let prepared = prepared.map_err(Error::invalid)?;

@@ -14,12 +14,12 @@ use time::OffsetDateTime;
 use super::app::App;
 use super::body;
 use super::error::Error;
+use super::grounds::Grounds;
 use super::headers::DELETE_TOKEN;
 use super::openapi::ReadsJson;
 use crate::api::{ShareCreated, ShareRequest};
 use crate::auth::Caller;
 use crate::offload::offload;
-use crate::run::Terms;
 use crate::share::{self, Checked};
 use crate::store::{NewShare, Remover};
 
@@ -63,19 +63,9 @@ pub(super) async fn create(
     let Some(request) = parsed.value else {
         return Err(Error::invalid(parsed.errors));
     };
-    let (catalog, runs) = (app.catalog(), app.config.config.runs);
-    let owner = caller.owner();
-    let maxima = caller.maxima().copied().unwrap_or_default();
+    let (owner, grounds) = (caller.owner(), Grounds::of(&app, &caller));
     let checked = offload(raw.len(), move || {
-        let terms = Terms {
-            owner,
-            catalog: &catalog,
-            config: &runs,
-            maxima,
-            max_output_bytes: 0,
-            live: None,
-        };
-        share::check(request, &raw, &terms, &config, parsed.errors)
+        share::check(request, &raw, &grounds.terms(), &config, parsed.errors)
     });
     let Checked {
         document,

@@ -1,9 +1,6 @@
 //! One test of an interactive problem: program and interactor side by side.
 
-use std::sync::Arc;
-
 use anyhow::Context;
-use brig_sandbox::archive;
 use brig_sandbox::protocol::Job;
 use serde_json::value::RawValue;
 
@@ -14,7 +11,7 @@ use super::interactive::{
     wall_time_ms,
 };
 use super::task::Test;
-use super::testing::{Bench, Tested, make_room, of_judged, of_run};
+use super::testing::{Bench, Tested, archives, make_room, of_judged, of_run};
 use crate::api::{self, CheckerProtocol, TranscriptLine, Verdict};
 use crate::language::{StageKind, StagePlan};
 use crate::pool::{ExecuteError, Inputs, Lease, Pace};
@@ -86,14 +83,7 @@ impl Bench {
             };
             files.push(((*path).to_owned(), file));
         }
-        let mut archives = interactor.archives();
-        if !setup.placeholders.is_empty() {
-            let empty = setup
-                .placeholders
-                .iter()
-                .map(|path| (*path, &[][..], false));
-            archives.push(Arc::new(archive::pack(empty)?));
-        }
+        let archives = archives(interactor, setup)?;
         Ok(Inputs {
             archives,
             files,

@@ -288,14 +288,7 @@ impl Bench {
             Some(data) => Some(self.shown(data, test, &output).await?),
             None => None,
         };
-        let mut archives = program.archives();
-        if !setup.placeholders.is_empty() {
-            let empty = setup
-                .placeholders
-                .iter()
-                .map(|path| (*path, &[][..], false));
-            archives.push(Arc::new(archive::pack(empty)?));
-        }
+        let archives = archives(program, setup)?;
         let mut plan = program.stage();
         if let Err(why) = make_room(&mut plan, program, &files) {
             return Ok(checker::failed(&why));
@@ -381,6 +374,17 @@ impl Bench {
             Data::Blob(hash) => Box::new(File::from(self.blob(*hash).await?)),
         })
     }
+}
+
+/// The files of a checker or an interactor, and empty ones for what it is to write.
+pub(super) fn archives(program: &Program, setup: &Setup) -> io::Result<Vec<Arc<OwnedFd>>> {
+    let mut archives = program.archives();
+    if !setup.placeholders.is_empty() {
+        let empty = setup.placeholders.iter();
+        let empty = empty.map(|path| (*path, &[][..], false));
+        archives.push(Arc::new(archive::pack(empty)?));
+    }
+    Ok(archives)
 }
 
 /// Test data are the judges', and take nothing from what their checker may use.

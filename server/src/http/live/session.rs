@@ -19,11 +19,11 @@ use crate::auth::{Caller, InProgress};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::error::Error;
+use crate::http::grounds::Grounds;
 use crate::http::runs::{self, RETRY_AFTER_DRAIN};
 use crate::offload::offload;
 use crate::run::{
-    Event, Prepared, Remote, RunResult, Stream, Terms, WallTime, answer, encode, line, show_stage,
-    validate,
+    Event, Prepared, Remote, RunResult, Stream, answer, encode, line, show_stage, validate,
 };
 
 /// An open socket and whose it is.
@@ -137,30 +137,13 @@ impl Session {
         }
         app.keys.confirm(&self.caller).await.map_err(Error::from)?;
         let share = body::share(app, message.len() as u64)?;
-        let (catalog, limits, live) = (
-            app.catalog(),
-            app.config.config.runs,
-            app.config.config.live,
-        );
-        let owner = self.caller.owner();
-        let maxima = self.caller.maxima().copied().unwrap_or_default();
+        let grounds = Grounds::of_live(app, &self.caller);
         let prepared = offload(message.len(), move || {
             let parsed = parse::<RunRequest>(run.get().as_bytes()).map_err(Error::from)?;
             let Some(request) = parsed.value else {
                 return Err(Error::invalid(parsed.errors));
             };
-            let terms = Terms {
-                owner,
-                catalog: &catalog,
-                config: &limits,
-                maxima,
-                max_output_bytes: 0,
-                live: Some(WallTime {
-                    default_ms: live.default_wall_time_ms,
-                    max_ms: live.max_wall_time_ms,
-                }),
-            };
-            validate(request, &terms, parsed.errors).map_err(Error::invalid)
+            validate(request, &grounds.terms(), parsed.errors).map_err(Error::invalid)
         });
         let prepared = prepared.await?;
         Ok(Accepted {
