@@ -103,7 +103,7 @@ test("a service that goes away and comes back: runs wait for it, a cut-off one i
 });
 
 test("a full queue is waited for", async () => {
-  const service = await startService({ args: ["--workers", "1", "--queue", "1"] });
+  const service = await startService({ args: ["--workers", "1", "--queue", "1", "--languages", "python"] });
   try {
     const { page, faults, close } = await openPage(browser, service.url);
     await editorReady(page);
