@@ -1,9 +1,10 @@
 //! PID 1 of a sandbox: our code, between the worker and the program.
 //!
 //! Theory of operation. A worker forks init into fresh namespaces. Init maps the ids, mounts what
-//! must be fresh, forks the program's process (which waits for a job, [`crate::program`]), gives up
-//! its capabilities, and then only waits: for the worker's commands, for children to reap, for the
-//! filter's listener to announce a forbidden call. When the first process of the program ends,
+//! must be fresh, starts the program's process (which waits for a job, [`crate::program`]), gives up
+//! its capabilities, and then only waits: until that process has executed the program, if they share memory
+//! until then ([`share`]), and for the worker's commands, for children to reap, for the filter's listener to
+//! announce a forbidden call. When the first process of the program ends,
 //! init kills whatever is left, reaps it, and reports. When the worker's end of the channel closes,
 //! init exits, and the kernel kills everything in its pid namespace (pid_namespaces(7)).
 //!
@@ -141,8 +142,7 @@ fn boot<'a>(birth: &Birth<'a>) -> Result<Init<'a>, SandboxFault> {
         held: None,
         marks: birth.marks,
     };
-    // Whatever the program's process is, init needs no capability for what it still does: the program has the same
-    // user id.
+    // Init needs no capability for what it still does: the program has the same user id.
     let settle = || {
         if keeps_capabilities {
             capabilities::drop_bounding_set().step("empty init's capability bounding set")?;
@@ -288,6 +288,7 @@ fn share_with_program(
         child: ours.as_fd(),
         signals: signals.as_fd(),
         supervisor: birth.worker.as_fd(),
+        marks: birth.marks,
     };
     let body = || program::run(birth, theirs, Memory::Shared);
     let (cgroup, stack) = (cgroup_to_start_in(birth), &birth.context.stack);
@@ -300,8 +301,7 @@ fn share_with_program(
         }
     });
     match shared {
-        Ok(Ok((first, Gone::Spoken))) => Ok(Some(first)),
-        // Or it was told that there is no job.
+        Ok(Ok((first, Gone::InOrder))) => Ok(Some(first)),
         Ok(Ok((_, Gone::Killed))) => exit_now(0),
         Ok(Err(fault)) => Err(fault),
         // Before Linux 6.1 not for whoever is between two time namespaces (`copy_namespaces()`, kernel/nsproxy.c).

@@ -1,10 +1,11 @@
 //! The process that becomes the program.
 //!
-//! Init forks it ahead of time; it sits in the program's cgroup and waits for a job. Then it walks
+//! Init starts it ahead of time; it sits in the program's cgroup and waits for a job. Then it walks
 //! the lock-down, whose order [`Process::lock_down`] shows on one screen, and executes the program.
 //! Each step that fails is named and reported through init; nothing is skipped silently.
 
 use std::ffi::CString;
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
@@ -56,7 +57,7 @@ pub enum Memory {
     Shared,
 }
 
-/// Is the program's process. Runs in the child of init's fork.
+/// Is the program's process. Runs in a child of init.
 ///
 /// If what it executes is to be held ([`crate::prestart`]), it first waits for init to trace it.
 pub fn run(birth: &Birth<'_>, init: &Channel, memory: Memory) -> ! {
@@ -128,8 +129,8 @@ impl Process<'_> {
             None => stdio,
         };
         let executable = Executable::find(&job, policy);
-        // After the announcement there is no allocating: whoever is killed while allocating in shared memory
-        // spoils it, and init takes a process that has announced itself for one that has not.
+        // The announcement is the last that has to do with the heap: whoever is killed while using it spoils what is
+        // shared, and init takes the memory of a process that has announced itself to be in order.
         let (argv, envp) = (strings(job.argv.clone())?, strings(job.env.clone())?);
         self.lock_down(&job, policy, stdio, &executable)?;
         self.announce(policy, cpu_before_ns)?;
@@ -215,7 +216,8 @@ impl Process<'_> {
         close_range(3, LISTENER_SOCKET_FD.unsigned_abs() - 1).step("close descriptors")
     }
 
-    /// The filter goes on, its listener goes to init, and the program's clock starts.
+    /// The filter goes on, its listener goes to init, and the program's clock starts. Once the mark is set, the heap is
+    /// left alone.
     fn announce(&self, policy: &CompiledPolicy, cpu_before_ns: u64) -> Result<(), SandboxFault> {
         let on = !self.birth.shape.off.contains(Layers::SECCOMP);
         let listener = if on {
@@ -225,6 +227,8 @@ impl Process<'_> {
         };
         let fds: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
         send_from_beyond(&FromProgram::Locked, &fds).step("hand over the seccomp listener")?;
+        drop(fds);
+        drop(listener);
         let usage = getrusage(UsageWho::RUSAGE_SELF).step("read the usage so far")?;
         let cpu_ns = cpu_ns().step("read the CPU time so far")?;
         self.birth.marks.set(&Mark {
@@ -329,12 +333,25 @@ fn look_up(name: &str, env: &[String]) -> String {
 /// A program that cannot be executed is the caller's mistake, not the sandbox's: it is told the way
 /// shells tell it (POSIX, "Exit Status for Commands").
 fn give_up(name: &str, error: &io::Error) -> ! {
-    let _ = writeln!(io::stderr(), "brig: cannot execute {name}: {error}");
+    let error_words = Words(error);
+    let _ = writeln!(io::stderr(), "brig: cannot execute {name}: {error_words}");
     exit_now(if error.raw_os_error() == Some(libc::ENOENT) {
         127
     } else {
         126
     })
+}
+
+/// Says an error as its own `Display` does, but takes no memory for it.
+struct Words<'a>(&'a io::Error);
+
+impl Display for Words<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(number) => write!(f, "{} (os error {number})", Errno::from_raw(number).desc()),
+            None => self.0.fmt(f),
+        }
+    }
 }
 
 /// What comes with a job, by its use.
@@ -404,11 +421,9 @@ fn fit_work_dirs(limits: &Limits, off: Layers) -> io::Result<()> {
 pub fn unpack(files: &Reader) -> io::Result<()> {
     files.for_each(|entry, content| {
         let path = Path::new("/box").join(&entry.path);
-        if let Some(parent) = Path::new(&entry.path)
-            .parent()
-            .filter(|p| *p != Path::new(""))
-        {
-            fs::create_dir_all(Path::new("/box").join(parent))?;
+        // `/box` itself is there.
+        if let Some(parent) = path.parent().filter(|_| entry.path.contains('/')) {
+            fs::create_dir_all(parent)?;
         }
         let mode = if entry.executable { 0o755 } else { 0o644 };
         let mut file = File::options()

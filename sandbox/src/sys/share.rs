@@ -12,6 +12,8 @@ use std::os::fd::BorrowedFd;
 
 use nix::unistd::Pid;
 
+use super::shared::Marks;
+
 /// Whether this is built for an architecture that it is written for.
 pub const AVAILABLE: bool = cfg!(target_arch = "x86_64");
 
@@ -30,14 +32,16 @@ pub struct Watched<'a> {
     pub signals: BorrowedFd<'a>,
     /// As soon as there is anything to hear on this, the child is killed.
     pub supervisor: BorrowedFd<'a>,
+    /// Set by the child right before it executes a program; from then on it leaves the heap alone.
+    pub marks: &'a Marks,
 }
 
 /// How a child came out of [`share`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// It has said something, and then executed a program or ended in good order. The memory is in order.
-    Spoken,
-    /// It was killed, wherever it was. The heap may be in any state: nothing but ending is safe.
+    /// It was about to execute a program, or ended by itself. The memory is in order.
+    InOrder,
+    /// It was killed before that, wherever it was. The heap may be in any state: nothing but ending is safe.
     Killed,
 }
 
@@ -108,7 +112,16 @@ mod x86_64 {
         let pid = start(cgroup, stack, &mut body)?;
         until_readable(watched.child, watched.signals);
         match meanwhile(pid) {
-            Ok(word) => Ok(Ok((pid, let_go(watched, &word)))),
+            Ok(word) => {
+                let_go(watched, &word);
+                let in_order = watched.marks.get().is_some() || ended_by_itself(pid);
+                let gone = if in_order {
+                    Gone::InOrder
+                } else {
+                    Gone::Killed
+                };
+                Ok(Ok((pid, gone)))
+            }
             Err(e) => {
                 kill_all_others();
                 until_readable(watched.signals, watched.signals);
@@ -141,7 +154,7 @@ mod x86_64 {
     }
 
     /// Sends `word`, and waits until the child has closed its end.
-    fn let_go(watched: Watched<'_>, word: &[u8]) -> Gone {
+    fn let_go(watched: Watched<'_>, word: &[u8]) {
         let fd = u64::from(watched.child.as_raw_fd().cast_unsigned());
         // SAFETY: the kernel reads `word`, which outlives the call.
         unsafe {
@@ -166,12 +179,25 @@ mod x86_64 {
                 fds[1].fd = -1;
             }
         }
-        let look = (libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT).cast_unsigned();
-        // SAFETY: a buffer of no bytes; only the length is asked for.
-        match unsafe { syscall(libc::SYS_recvfrom, [fd, 0, 0, look.into(), 0, 0]) } {
-            1.. => Gone::Spoken,
-            _ => Gone::Killed,
-        }
+    }
+
+    /// Whether the child, which is dead or about to be, was not killed. It can still be waited for.
+    fn ended_by_itself(pid: Pid) -> bool {
+        // SAFETY: all-zero is a valid `siginfo_t`, which is made of integers.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let [kind, id] = [
+            u64::from(libc::P_PID),
+            u64::from(pid.as_raw().cast_unsigned()),
+        ];
+        let options = u64::from((libc::WEXITED | libc::WNOWAIT).cast_unsigned());
+        // SAFETY: the kernel writes one `siginfo_t`, which outlives the call; no usage is asked for.
+        let answer = unsafe {
+            syscall(
+                libc::SYS_waitid,
+                [kind, id, (&raw mut info) as u64, options, 0, 0],
+            )
+        };
+        answer == 0 && info.si_code == libc::CLD_EXITED
     }
 
     fn kill_all_others() {
