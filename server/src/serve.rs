@@ -2,8 +2,9 @@
 //!
 //! Tasks: one per connection (`http::server`), one per worker channel (`pool::worker`), and here
 //! one that takes workers from the supervisor, one that keeps readiness proved, one that keeps the
-//! keys fresh, one that looks at the languages' tools, one that makes files for compiles to start from, one for signals. SIGTERM, SIGINT and the end
-//! of the supervisor drain; a second signal ends the drain; SIGHUP reads the languages again.
+//! keys fresh, one that looks at the languages' tools, one that makes files for compiles to start from, one
+//! for signals. SIGTERM, SIGINT and the end of the supervisor drain; a second signal ends the drain; SIGHUP
+//! reads the languages again.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -167,7 +167,7 @@ impl Disk {
             ));
         }
         self.add(key, Kind::Prepared, weight(bytes), |unfinished| {
-            prepared::write(archive, unfinished).map(drop)
+            prepared::write(archive, unfinished)
         })
     }
 

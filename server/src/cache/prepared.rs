@@ -17,9 +17,8 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o444;
 
-/// Writes what is in `archive` below `directory`, which must not exist, to the disk. Gives the bytes written.
-pub(super) fn write(archive: OwnedFd, directory: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
+/// Writes what is in `archive` below `directory`, which must not exist, to the disk.
+pub(super) fn write(archive: OwnedFd, directory: &Path) -> io::Result<()> {
     make_directory(directory)?;
     Reader::open(archive)?.for_each(|entry, content| {
         let mut above = directory.to_owned();
@@ -32,11 +31,10 @@ pub(super) fn write(archive: OwnedFd, directory: &Path) -> io::Result<u64> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(FILE_MODE);
         let mut file = options.open(&path)?;
-        bytes += io::copy(content, &mut file)?;
+        io::copy(content, &mut file)?;
         file.set_permissions(Permissions::from_mode(FILE_MODE))?;
         file.sync_all()
-    })?;
-    Ok(bytes)
+    })
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
