@@ -107,6 +107,33 @@ export function dataDirectory(): { path: string; remove(): void } {
   return { path: join(own, "data"), remove: () => rmSync(own, { recursive: true, force: true }) };
 }
 
+/** Services in turn, at one port and with the same data. */
+export interface Succession {
+  /** The one that was started last. */
+  current: Service;
+  /** Starts another one when that has ended. */
+  next(): Promise<void>;
+}
+
+/** Starts a service that may have successors, for as long as `use` takes. */
+export async function inSuccession(options: Pick<Options, "args" | "config">, use: (services: Succession) => Promise<void>): Promise<void> {
+  const data = dataDirectory();
+  const port = await freePort();
+  const start = (): Promise<Service> => startService({ ...options, port, data: data.path });
+  const services: Succession = {
+    current: await start(),
+    async next() {
+      services.current = await start();
+    },
+  };
+  try {
+    await use(services);
+  } finally {
+    await services.current.stop();
+    data.remove();
+  }
+}
+
 /** Runs `brig keys` on a data directory; returns what it printed. */
 function keys(data: string, ...args: string[]): string {
   const ran = spawnSync(binary, ["keys", ...args, "--data", data], { encoding: "utf8" });

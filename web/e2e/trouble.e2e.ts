@@ -1,7 +1,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { accessible, chooseLanguage, editorReady, launch, openPage, output, ownFaults, run, screenshot, setCode } from "./browser";
-import { createKey, dataDirectory, freePort, revokeKey, startService } from "./service";
+import { createKey, dataDirectory, inSuccession, revokeKey, startService } from "./service";
 
 let browser: Browser;
 beforeAll(async () => {
@@ -70,17 +70,14 @@ test("a key that is revoked while the page is open is asked for again, on every 
 });
 
 test("a service that goes away and comes back: runs wait for it, a cut-off one is said", async () => {
-  const port = await freePort();
-  const data = dataDirectory();
-  let service = await startService({ port, data: data.path });
-  try {
-    const { page, faults, close } = await openPage(browser, service.url);
+  await inSuccession({}, async (services) => {
+    const { page, faults, close } = await openPage(browser, services.current.url);
     await editorReady(page);
     await chooseLanguage(page, "python");
     await setCode(page, "import time\nprint('begun', flush=True)\ntime.sleep(5)\nprint('done')");
     await page.locator(".run.primary").click();
     await page.getByTestId("output").getByText("begun").waitFor();
-    await service.kill();
+    await services.current.kill();
     await page.getByText("The run was cut off", { exact: true }).waitFor();
     expect(await output(page)).toContain("begun");
     await page.getByText("Waiting for the service").waitFor();
@@ -91,15 +88,12 @@ test("a service that goes away and comes back: runs wait for it, a cut-off one i
     await page.getByText("The service cannot be reached", { exact: true }).waitFor();
     await page.getByText(/Next try in \d+ s/).waitFor();
     await screenshot(page, "trouble-offline");
-    service = await startService({ port, data: data.path });
+    await services.next();
     await page.locator("[data-status=ok]").waitFor({ timeout: 60_000 });
     expect(await output(page)).toContain("after all");
     expect(ownFaults(faults)).toEqual([]);
     await close();
-  } finally {
-    await service.stop();
-    data.remove();
-  }
+  });
 });
 
 test("a full queue is waited for", async () => {
