@@ -1,6 +1,6 @@
 //! A submission while it is judged: what is known of it, and who waits for more.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -23,9 +23,9 @@ pub struct Event {
 pub struct Live {
     id: Uuid,
     owner: Owner,
-    state: Mutex<State>,
-    /// How many events there are.
-    changed: watch::Sender<usize>,
+    /// The value of the channel itself, so that no second lock is held beside the channel's: who
+    /// waits looks at it under that lock.
+    state: watch::Sender<State>,
     cancelled: watch::Sender<bool>,
 }
 
@@ -42,15 +42,10 @@ impl Live {
         let live = Self {
             id,
             owner,
-            state: Mutex::default(),
-            changed: watch::Sender::new(0),
+            state: watch::Sender::default(),
             cancelled: watch::Sender::new(false),
         };
-        live.tell(
-            &mut live.lock(),
-            "state",
-            &Stood::at(SubmissionState::Queued),
-        );
+        live.stand(SubmissionState::Queued);
         live
     }
 
@@ -66,41 +61,36 @@ impl Live {
 
     /// It as JSON, once judging has begun.
     pub fn document(&self) -> Option<Vec<u8>> {
-        let state = self.lock();
+        let state = self.state.borrow();
         let document = state.document.as_ref()?;
         serde_json::to_vec(document).ok()
     }
 
     /// The events from number `from` on, as soon as there are any; empty: there will be no more.
     pub async fn events(&self, from: usize) -> Vec<Event> {
-        let mut changed = self.changed.subscribe();
-        loop {
-            changed.borrow_and_update();
-            {
-                let state = self.lock();
-                if state.events.len() > from || state.ended {
-                    return state.events.get(from..).unwrap_or_default().to_vec();
-                }
-            }
-            // The sender lives as long as `self`.
-            let _ = changed.changed().await;
-        }
+        let mut states = self.state.subscribe();
+        let more = states.wait_for(|state| state.events.len() > from || state.ended);
+        // The sender lives as long as `self`.
+        let Ok(state) = more.await else {
+            return Vec::new();
+        };
+        state.events.get(from..).unwrap_or_default().to_vec()
     }
 
     /// How many events there are so far.
     pub fn told(&self) -> usize {
-        *self.changed.borrow()
+        self.state.borrow().events.len()
     }
 
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
-        self.lock().ended
+        self.state.borrow().ended
     }
 
     /// Waits until it has ended.
     pub async fn ended(&self) {
-        let mut changed = self.changed.subscribe();
-        let _ = changed.wait_for(|_| self.lock().ended).await;
+        let mut states = self.state.subscribe();
+        let _ = states.wait_for(|state| state.ended).await;
     }
 
     /// Asks for its end.
@@ -116,72 +106,70 @@ impl Live {
     }
 
     pub(super) fn begin(&self, document: Submission) {
-        self.lock().document = Some(Box::new(document));
+        self.state
+            .send_modify(|state| state.document = Some(Box::new(document)));
     }
 
     pub(super) fn stand(&self, place: SubmissionState) {
-        let mut state = self.lock();
-        if let Some(document) = &mut state.document {
+        self.tell("state", json(&Stood::at(place)), |document| {
             document.state = place;
-        }
-        self.tell(&mut state, "state", &Stood::at(place));
+        });
     }
 
     pub(super) fn compiled(&self, compile: Stage) {
-        let mut state = self.lock();
-        self.tell(&mut state, "compile", &compile);
-        if let Some(document) = &mut state.document {
+        let data = json(&compile);
+        self.tell("compile", data, |document| {
             document.compile = Some(compile);
-        }
+        });
     }
 
     pub(super) fn tested(&self, index: usize, test: Test) {
-        let mut state = self.lock();
-        self.tell(&mut state, "test", &test);
-        if let Some(document) = &mut state.document {
-            document.tests[index] = test;
-        }
+        let data = json(&test);
+        self.tell("test", data, |document| document.tests[index] = test);
     }
 
     /// Changes the document before its end, and gives it.
     pub(super) fn conclude(&self, change: impl FnOnce(&mut Submission)) -> Option<Submission> {
-        let mut state = self.lock();
-        let document = state.document.as_mut()?;
-        change(document);
-        Some((**document).clone())
-    }
-
-    /// All is over, and `document` is the result, as JSON.
-    pub(super) fn end(&self, document: &[u8]) {
-        let mut state = self.lock();
-        let data = Arc::from(String::from_utf8_lossy(document).as_ref());
-        state.events.push(Event {
-            name: "finished",
-            data,
+        let mut concluded = None;
+        // Nobody is told before the end.
+        self.state.send_if_modified(|state| {
+            if let Some(document) = &mut state.document {
+                change(document);
+                concluded = Some((**document).clone());
+            }
+            false
         });
-        state.ended = true;
-        let events = state.events.len();
-        drop(state);
-        self.changed.send_replace(events);
+        concluded
     }
 
-    /// As [`Live::end`], unless that was done.
-    pub(super) fn end_late(&self, document: &[u8]) {
-        if !self.lock().ended {
-            self.end(document);
-        }
+    /// All is over, and `document` is the result, as JSON. Once only: a second end is none.
+    pub(super) fn end(&self, document: &[u8]) {
+        let data = Arc::from(String::from_utf8_lossy(document).as_ref());
+        self.state.send_if_modified(|state| {
+            if state.ended {
+                return false;
+            }
+            let name = "finished";
+            state.events.push(Event { name, data });
+            state.ended = true;
+            true
+        });
     }
 
-    fn tell(&self, state: &mut State, name: &'static str, data: &impl Serialize) {
-        // Nothing of this can fail to be JSON.
-        let data = serde_json::to_string(data).unwrap_or_default().into();
-        state.events.push(Event { name, data });
-        self.changed.send_replace(state.events.len());
+    /// Adds an event, and changes the document if judging has begun.
+    fn tell(&self, name: &'static str, data: Arc<str>, change: impl FnOnce(&mut Submission)) {
+        self.state.send_modify(|state| {
+            state.events.push(Event { name, data });
+            if let Some(document) = &mut state.document {
+                change(document);
+            }
+        });
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Nothing that is told can fail to be JSON.
+fn json(data: &impl Serialize) -> Arc<str> {
+    serde_json::to_string(data).unwrap_or_default().into()
 }
 
 /// The data of a `state` event.
@@ -193,5 +181,40 @@ struct Stood {
 impl Stood {
     fn at(state: SubmissionState) -> Self {
         Self { state }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn looking_and_telling_at_once_do_not_wait_for_each_other() {
+        let live = Arc::new(Live::new(Uuid::nil(), None));
+        let (done, is_done) = channel();
+        let (teller, looker) = (Arc::clone(&live), live);
+        let told = done.clone();
+        std::thread::spawn(move || {
+            for _ in 0..20_000 {
+                teller.stand(SubmissionState::Judging);
+            }
+            teller.end(b"{}");
+            told.send(()).unwrap();
+        });
+        std::thread::spawn(move || {
+            while looker.ended().now_or_never().is_none() {}
+            done.send(()).unwrap();
+        });
+        for _ in 0..2 {
+            let bound = Duration::from_mins(1);
+            is_done
+                .recv_timeout(bound)
+                .expect("neither holds up the other");
+        }
     }
 }

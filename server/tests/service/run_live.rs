@@ -245,11 +245,10 @@ fn signals_are_the_programs_and_sigterm_ends_it() {
     let service = Service::settled(&["--workers", "1"]);
     let source = "
 import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 print('ready', flush=True)
-try:
-    signal.pause()
-except KeyboardInterrupt:
-    print('interrupted', flush=True)
+signal.sigwait([signal.SIGINT])
+print('interrupted', flush=True)
 signal.pause()
 ";
     let program = Program::new(source);

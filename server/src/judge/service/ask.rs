@@ -117,7 +117,7 @@ impl Judging {
         let now = self.0.parts.store.submission(whose, id).await?;
         match now {
             Some(stored) if stored.state != StoredState::Queued => {
-                live.end_late(&stored.document);
+                live.end(&stored.document);
                 self.0.lock().remember_ended(id);
                 Ok(Followed::Ended(stored.document))
             }
