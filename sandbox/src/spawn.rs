@@ -31,6 +31,7 @@ use crate::cgroup::host::{Base, WorkerCaps};
 use crate::identity::Identity;
 use crate::init::keep_only;
 use crate::layers::Layers;
+use crate::policy::Policy;
 use crate::prepared;
 use crate::report::SandboxFault;
 use crate::rootfs::RootfsSpec;
@@ -57,8 +58,8 @@ pub struct Launcher {
     pub caps: WorkerCaps,
     /// What sandboxes show of the host.
     pub rootfs: RootfsSpec,
-    /// Further policies.
-    pub policy_dir: Option<std::path::PathBuf>,
+    /// The policies that jobs may name.
+    pub policies: Vec<Policy>,
     /// Layers that every sandbox goes without.
     pub off: Layers,
     /// Sandboxes of each recently used shape that a worker keeps ready.
@@ -97,9 +98,6 @@ impl Launcher {
                 .pin_worker(index, &mut paths, cpu)
                 .step("keep the worker on its CPU")?;
         }
-        // The worker begins in another working directory.
-        let policy_dir = self.policy_dir.as_ref().map(std::path::absolute);
-        let policy_dir = policy_dir.transpose();
         let settings = Settings {
             index,
             uid,
@@ -109,7 +107,7 @@ impl Launcher {
                 prepared: self.prepared.is_some(),
                 ..self.rootfs.clone()
             },
-            policy_dir: policy_dir.step("find the policies")?,
+            policies: self.policies.clone(),
             off: self.off,
             warm: self.warm,
             cpu,

@@ -33,6 +33,7 @@ use brig_sandbox::client::Client;
 use brig_sandbox::identity::{Identity, MAX_WORKERS};
 use brig_sandbox::init::keep_only;
 use brig_sandbox::layers::Layers;
+use brig_sandbox::policy;
 use brig_sandbox::prepared;
 use brig_sandbox::prestart;
 use brig_sandbox::protocol::Control;
@@ -148,7 +149,9 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
             binds: Vec::new(),
             prepared: false,
         },
-        policy_dir: config.policies_dir()?,
+        policies: policy::load(config.policies_dir()?.as_deref())?
+            .into_values()
+            .collect(),
         off: missing,
         warm: 1,
         cpus: Vec::new(),

@@ -6,6 +6,7 @@ use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::Client;
 use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
+use brig_sandbox::policy::{self, Policy};
 use brig_sandbox::report::SandboxFault;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::selfcheck::{self, Finding};
@@ -30,7 +31,8 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let hierarchies = Hierarchies::detect(None)?;
     let version = hierarchies.version();
     let identity = Identity::detect(args.uid_base, 1)?;
-    let findings = match check(hierarchies, identity) {
+    let policies = policy::load(None)?.into_values().collect();
+    let findings = match check(hierarchies, identity, policies) {
         Ok(findings) => findings,
         Err(fault) => anyhow::bail!("{fault}\n  remedy: {}", selfcheck::remedy_for_fault(&fault)),
     };
@@ -47,7 +49,11 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     Ok(u8::from(findings.iter().any(|f| !f.enforced)))
 }
 
-fn check(hierarchies: Hierarchies, identity: Identity) -> Result<Vec<Finding>, SandboxFault> {
+fn check(
+    hierarchies: Hierarchies,
+    identity: Identity,
+    policies: Vec<Policy>,
+) -> Result<Vec<Finding>, SandboxFault> {
     let missing = selfcheck::layers_of_controllers(&hierarchies.missing());
     let launcher = Launcher {
         base: selfcheck::make_base(hierarchies)?,
@@ -57,7 +63,7 @@ fn check(hierarchies: Hierarchies, identity: Identity) -> Result<Vec<Finding>, S
             processes: 512,
         },
         rootfs: RootfsSpec::default(),
-        policy_dir: None,
+        policies,
         off: missing & Layers::DEGRADABLE,
         warm: 0,
         cpus: Vec::new(),

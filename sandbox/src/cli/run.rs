@@ -15,7 +15,7 @@ use brig_sandbox::client::{Client, Execution, Watch};
 use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
 use brig_sandbox::limits::Limits;
-use brig_sandbox::policy;
+use brig_sandbox::policy::{self, Policy};
 use brig_sandbox::prepared;
 use brig_sandbox::protocol::{Collect, Job, WindowSize};
 use brig_sandbox::rootfs::RootfsSpec;
@@ -232,7 +232,7 @@ const DEFAULT_ENV: [(&str, &str); 4] = [
 /// Runs it; the answer is the exit status.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
     let interrupts = catch_interrupts()?;
-    let (policy, policy_dir) = find_policy(&args)?;
+    let policy = find_policy(&args)?;
     let off = args.without.iter().fold(Layers::empty(), |all, l| all | *l);
     let archive = pack_files(&args.file)?;
     let attached = open_attached(&args.attach)?;
@@ -241,12 +241,12 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
         Some(_) => File::open("/dev/null")?.into(),
         None => open_stdin(args.stdin.as_deref())?,
     };
-    let launcher = launcher(&args, policy_dir.path(), off)?;
+    let launcher = launcher(&args, policy.clone(), off)?;
     let worker = launcher.launch(0).context("starting the worker")?;
     let mut client = Client::new(worker.channel);
     let job = Job {
         files: attached.iter().map(|(path, _)| path.clone()).collect(),
-        ..job(&args, policy)
+        ..job(&args, policy.name)
     };
     let limits = job.limits;
     let mut outputs = Outputs::open(&args)?;
@@ -291,57 +291,25 @@ fn catch_interrupts() -> anyhow::Result<SignalFd> {
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC)?)
 }
 
-/// A directory of policies: the caller's, or one made for a single policy file.
-enum PolicySource {
-    Directory(Option<PathBuf>),
-    Temporary(PathBuf),
-}
-
-impl PolicySource {
-    fn path(&self) -> Option<PathBuf> {
-        match self {
-            Self::Directory(dir) => dir.clone(),
-            Self::Temporary(dir) => Some(dir.clone()),
-        }
-    }
-}
-
-impl Drop for PolicySource {
-    fn drop(&mut self) {
-        if let Self::Temporary(dir) = self {
-            let _ = fs::remove_dir_all(dir);
-        }
-    }
-}
-
-/// The policy's name and where the worker finds it.
-fn find_policy(args: &RunArgs) -> anyhow::Result<(String, PolicySource)> {
-    let directory = || PolicySource::Directory(args.policies.dir.clone());
-    if !args.policy.contains('/')
-        && Path::new(&args.policy)
+fn find_policy(args: &RunArgs) -> anyhow::Result<Policy> {
+    let is_file = args.policy.contains('/')
+        || Path::new(&args.policy)
             .extension()
-            .is_none_or(|e| e != "toml")
-    {
-        let known = policy::load(args.policies.dir.as_deref())?;
-        if !known.contains_key(&args.policy) {
-            let names: Vec<_> = known.into_keys().collect();
-            bail!(
-                "there is no policy {:?}; there are {}",
-                args.policy,
-                names.join(", ")
-            );
-        }
-        return Ok((args.policy.clone(), directory()));
+            .is_some_and(|e| e == "toml");
+    if is_file {
+        let text = fs::read_to_string(&args.policy).with_context(|| args.policy.clone())?;
+        return Ok(policy::parse(&args.policy, &text)?);
     }
-    let text = fs::read_to_string(&args.policy).with_context(|| args.policy.clone())?;
-    let policy = policy::parse(&args.policy, &text)?;
-    let dir = std::env::temp_dir().join(format!("brig-policy-{}", std::process::id()));
-    fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
-    let source = PolicySource::Temporary(dir.clone());
-    // The worker is another user.
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
-    fs::write(dir.join("policy.toml"), text)?;
-    Ok((policy.name, source))
+    let directory = args.policies.dir.as_deref();
+    if let Some(policy) = policy::find(directory, &args.policy)? {
+        return Ok(policy);
+    }
+    let names: Vec<_> = policy::load(directory)?.into_keys().collect();
+    bail!(
+        "there is no policy {:?}; there are {}",
+        args.policy,
+        names.join(", ")
+    );
 }
 
 fn pack_files(files: &[String]) -> anyhow::Result<OwnedFd> {
@@ -431,7 +399,7 @@ fn open_stdin(path: Option<&Path>) -> anyhow::Result<OwnedFd> {
     Ok(memfd::read_only(c"stdin", &content)?)
 }
 
-fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow::Result<Launcher> {
+fn launcher(args: &RunArgs, policy: Policy, off: Layers) -> anyhow::Result<Launcher> {
     let want = match args.cgroup {
         CgroupArg::Auto => None,
         CgroupArg::V1 => Some(Version::V1),
@@ -468,7 +436,7 @@ fn launcher(args: &RunArgs, policy_dir: Option<PathBuf>, off: Layers) -> anyhow:
             binds,
             prepared: false,
         },
-        policy_dir,
+        policies: vec![policy],
         off,
         warm: 0,
         cpus: Vec::new(),

@@ -247,7 +247,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 pub fn load(directory: Option<&Path>) -> Result<BTreeMap<String, Policy>, ProfileError> {
     let mut policies = BTreeMap::new();
     for (file, text) in BUILT_IN {
-        let policy = parse(file, text)?;
+        let policy = read(file, text)?;
         policies.insert(policy.name.clone(), policy);
     }
     for (file, text) in toml_files(directory)? {
@@ -255,6 +255,25 @@ pub fn load(directory: Option<&Path>) -> Result<BTreeMap<String, Policy>, Profil
         policies.insert(policy.name.clone(), policy);
     }
     Ok(policies)
+}
+
+/// The policy `name` of `directory`, or the built-in one; `None` if there is none. As [`load`], without
+/// a look at built-in ones that are not asked for.
+pub fn find(directory: Option<&Path>, name: &str) -> Result<Option<Policy>, ProfileError> {
+    let mut found = None;
+    for (file, text) in toml_files(directory)? {
+        let policy = parse(&file, &text)?;
+        if policy.name == name {
+            found = Some(policy);
+        }
+    }
+    if found.is_some() {
+        return Ok(found);
+    }
+    let built_in = BUILT_IN
+        .iter()
+        .find(|(file, _)| file.strip_suffix(".toml") == Some(name));
+    built_in.map(|(file, text)| read(file, text)).transpose()
 }
 
 /// Every `*.toml` of `directory` with its content, in the order of their names.
@@ -284,6 +303,14 @@ pub fn toml_files(directory: Option<&Path>) -> Result<Vec<(String, String)>, Pro
 
 /// Parses and checks one policy; `file` is for errors.
 pub fn parse(file: &str, text: &str) -> Result<Policy, ProfileError> {
+    let policy = read(file, text)?;
+    seccomp::compile(&policy).map_err(|e| ProfileError::new(file, e.to_string()))?;
+    Ok(policy)
+}
+
+/// As [`parse`], but for the compilation of its filter, which takes milliseconds. The tests compile those that
+/// are built in.
+fn read(file: &str, text: &str) -> Result<Policy, ProfileError> {
     let policy: Policy = parse_toml(file, text)?;
     let bad = |message: String| ProfileError::new(file, message);
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -307,6 +334,39 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, ProfileError> {
             return Err(bad(format!("landlock path {path:?} is not absolute")));
         }
     }
-    seccomp::compile(&policy).map_err(|e| bad(e.to_string()))?;
     Ok(policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_built_in_policy_is_found_by_its_name_and_compiles() {
+        for (file, text) in BUILT_IN {
+            let policy = parse(file, text).unwrap();
+            assert_eq!(find(None, &policy.name).unwrap(), Some(policy));
+        }
+        assert_eq!(find(None, "none").unwrap(), None);
+    }
+
+    #[test]
+    fn a_directory_replaces_built_in_policies_and_is_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, strict) = BUILT_IN[0];
+        let own = strict.replacen("description = \"", "description = \"Ours: ", 1);
+        std::fs::write(directory.path().join("a.toml"), own).unwrap();
+        let found = find(Some(directory.path()), "strict").unwrap().unwrap();
+        assert!(found.description.starts_with("Ours: "), "{found:?}");
+        let all = load(Some(directory.path())).unwrap();
+        assert_eq!(all["strict"], found);
+        assert_eq!(all.len(), BUILT_IN.len());
+        let wrong = strict.replacen("reason = \"", "reason = \"\" # ", 1);
+        std::fs::write(directory.path().join("b.toml"), wrong).unwrap();
+        let error = find(Some(directory.path()), "jvm").unwrap_err().to_string();
+        assert!(
+            error.contains("b.toml") && error.contains("no reason"),
+            "{error}"
+        );
+    }
 }

@@ -13,7 +13,6 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -64,8 +63,8 @@ pub struct Settings {
     pub cgroup: WorkerPaths,
     /// What the sandboxes show of the host.
     pub rootfs: RootfsSpec,
-    /// Policies that replace or extend the built-in ones.
-    pub policy_dir: Option<PathBuf>,
+    /// The policies that its jobs may name.
+    pub policies: Vec<Policy>,
     /// Layers that every sandbox goes without.
     pub off: Layers,
     /// Sandboxes of each recently used shape to keep ready.
@@ -157,9 +156,8 @@ fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
     if let Some(cpu) = settings.cpu {
         stay_on(cpu).step("stay on one CPU")?;
     }
-    let policies = load_policies(settings)?;
     rootfs::enter(&settings.rootfs, settings.off)?;
-    let policies = compile(policies)?;
+    let policies = compile(policies_of(settings))?;
     capabilities::drop_all().step("drop the worker's capabilities")?;
     prctl::set_no_new_privs().step("set no_new_privs")?;
     trim_heap();
@@ -180,41 +178,36 @@ fn stay_on(cpu: u32) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &cpus)
 }
 
-fn policy_fault(error: impl ToString) -> SandboxFault {
-    SandboxFault {
-        step: "load the policies".to_owned(),
-        detail: error.to_string(),
-        errno: None,
-        started: false,
-    }
-}
-
-fn load_policies(settings: &Settings) -> Result<BTreeMap<String, Policy>, SandboxFault> {
-    let mut policies = policy::load(settings.policy_dir.as_deref()).map_err(policy_fault)?;
+fn policies_of(settings: &Settings) -> Vec<Policy> {
+    let mut policies = settings.policies.clone();
     // Whoever has a host path shown to languages' tools wants them to read it.
     let shown = settings.rootfs.mounted_paths();
-    for policy in policies.values_mut() {
+    for policy in &mut policies {
         policy.landlock.read_execute.extend_from_slice(&shown);
         if settings.rootfs.prepared {
             policy.landlock.read.push(prepared::PATH.to_owned());
         }
     }
-    Ok(policies)
+    policies
 }
 
 /// Prepares `policies` for the file tree that sandboxes will have.
-fn compile(
-    policies: BTreeMap<String, Policy>,
-) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
+fn compile(policies: Vec<Policy>) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
     let mut lookup = landlock::Lookup::default();
-    let compile = |(name, policy): (String, Policy)| {
+    let compile = |policy: Policy| {
+        let program = policy::seccomp::compile(&policy).map_err(|e| SandboxFault {
+            step: "compile the policies".to_owned(),
+            detail: format!("{}: {e}", policy.name),
+            errno: None,
+            started: false,
+        })?;
         let compiled = CompiledPolicy {
-            program: policy::seccomp::compile(&policy).map_err(policy_fault)?,
+            program,
             allows_execve: policy.allows("execve"),
             files: lookup.rules(&policy.landlock),
             policy,
         };
-        Ok((name, compiled))
+        Ok((compiled.policy.name.clone(), compiled))
     };
     policies.into_iter().map(compile).collect()
 }
