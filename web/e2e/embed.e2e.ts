@@ -90,8 +90,13 @@ test("a site that the operator did not name cannot show it", async () => {
   await close();
 });
 
-test.each(["light", "dark"] as const)("the snippet from the Share box shows the program, %s", async (scheme) => {
-  const { page, faults, close } = await openPage(browser, service.url, { scheme });
+test.each([
+  ["light", 1280],
+  ["dark", 1280],
+  ["light", 390],
+  ["dark", 390],
+] as const)("the snippet from the Share box shows the program (%s, %d)", async (scheme, width) => {
+  const { page, faults, close } = await openPage(browser, service.url, { scheme, width });
   await page.locator(".run:enabled").waitFor();
   await page.getByRole("button", { name: "Share" }).click();
   const snippet = await page.getByLabel("Snippet").inputValue();
@@ -100,7 +105,8 @@ test.each(["light", "dark"] as const)("the snippet from the Share box shows the 
   await page.locator(".run:enabled").click();
   await page.locator("[data-status=ok]").waitFor();
   await accessible(page);
-  await screenshot(page, `embed-${scheme}`);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+  await screenshot(page, `embed-${scheme}-${width}`);
   expect(faults).toEqual([]);
   await close();
 });

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { accessible, editorReady, launch, openPage, run, screenshot } from "./browser";
+import { PATIENCE_MS, accessible, editorReady, launch, openPage, run, screenshot } from "./browser";
 import { freePort, startService, type Service } from "./service";
 
 let browser: Browser;
@@ -46,6 +46,29 @@ for (const [scheme, width] of [
     await close();
   });
 }
+
+test("a service with more to do than workers shows what waits, and what it gets done", async () => {
+  const { page, faults, close } = await openPage(browser, `${service.url}/status`);
+  let enough = false;
+  const client = async (): Promise<void> => {
+    while (!enough) await submit("for i in range(10 ** 6): pass");
+  };
+  const clients = Array.from({ length: 8 }, client);
+  try {
+    const waiting = page.getByRole("region", { name: "Waiting for a worker" });
+    await expect.poll(() => waiting.innerText(), { timeout: PATIENCE_MS }).toMatch(/interactive\s+[1-9]/);
+    const busy = page.getByRole("region", { name: "Workers busy" });
+    await expect.poll(() => busy.innerText(), { timeout: PATIENCE_MS }).toMatch(/2\s+of 2/);
+    const runs = page.getByRole("region", { name: "Runs a second" });
+    await expect.poll(() => runs.innerText(), { timeout: PATIENCE_MS }).toMatch(/[1-9]/);
+    await screenshot(page, "status-busy");
+  } finally {
+    enough = true;
+    await Promise.all(clients);
+  }
+  expect(faults).toEqual([]);
+  await close();
+});
 
 test.each(["light", "dark"] as const)("a layer that is missing is shown first, and every answer names it (%s)", async (scheme) => {
   const script = fileURLToPath(new URL("without-landlock.py", import.meta.url));
