@@ -44,12 +44,17 @@ fn cpu_time_is_what_the_program_itself_sees() {
 #[test]
 fn the_memory_peak_is_what_was_touched() {
     let bench = Bench::new();
+    // On an emulated CPU, touching it all takes seconds.
+    let patient = ["--cpu-time", "30s", "--wall-time", "60s"];
     let peak = |mib: u64| {
         let source = format!(
             "#include <string.h>\n#include <sys/mman.h>\nint main(){{size_t n=(size_t){mib}<<20;\
              if(n)memset(mmap(0,n,3,MAP_PRIVATE|MAP_ANONYMOUS,-1,0),1,n);return 0;}}"
         );
-        bench.run_c(&[], &source).ok().usage("memory_peak_bytes")
+        bench
+            .run_c(&patient, &source)
+            .ok()
+            .usage("memory_peak_bytes")
     };
     let nothing = peak(0);
     for mib in [1, 16, 128] {
