@@ -11,6 +11,19 @@ use super::service::{Service, agent, post, program, request, wait_for};
 const SECONDS: u64 = 8;
 
 pub(crate) fn measure() {
+    let small = json!({
+        "language": "executable", "priority": "bulk",
+        "files": [{"path": "main", "content": "#!/bin/true\n"}],
+        "tests": [{"stdin": "", "expected_output": ""}],
+    });
+    // Each with a queue of its own, which holds what can be accepted in that time.
+    for clients in [1, 8, 32] {
+        one_by_one(&busy_service(), &small, clients);
+    }
+    in_batches(&busy_service(), &small);
+}
+
+fn busy_service() -> Service {
     let service = Service::start();
     // All workers wait in a program that does nothing, so what is measured is accepting alone.
     let mut sleeper = request(&program(), &["sleep", "100000000"]);
@@ -22,15 +35,11 @@ pub(crate) fn measure() {
     wait_for("the workers are busy", || {
         service.metric("brig_running") > 1.5
     });
-    let small = json!({
-        "language": "executable", "priority": "bulk",
-        "files": [{"path": "main", "content": "#!/bin/true\n"}],
-        "tests": [{"stdin": "", "expected_output": ""}],
-    });
-    for clients in [1, 8, 32] {
-        one_by_one(&service, &small, clients);
-    }
-    let batch = json!({"submissions": vec![&small; 100]});
+    service
+}
+
+fn in_batches(service: &Service, small: &Value) {
+    let batch = json!({"submissions": vec![small; 100]});
     let begun = Instant::now();
     let mut accepted = 0;
     while begun.elapsed() < Duration::from_secs(SECONDS) {

@@ -20,16 +20,36 @@ use futures_util::stream::FuturesUnordered;
 /// Workers of its own, whose user ids are not those of a service beside it.
 const UIDS: u32 = DEFAULT_UID_BASE + 1000;
 
-/// Times `passes` passes of `stages` stages of `program`, `workers` at once; between two passes
-/// `between` is done.
+/// Workers that nothing has been asked of.
+pub(crate) struct Workers {
+    started: Vec<WorkerProcess>,
+    /// Removes their groups in the end.
+    _launcher: Launcher,
+}
+
+impl Workers {
+    /// To be called while there is one thread.
+    pub(crate) fn launch(count: u32) -> Self {
+        let launcher = launcher(count);
+        let started = (0..count).map(|i| launcher.launch(i).unwrap()).collect();
+        Self {
+            started,
+            _launcher: launcher,
+        }
+    }
+}
+
+/// Times `passes` passes of `stages` stages of `program`, as many at once as there are workers; between two
+/// passes `between` is done.
 pub(crate) fn passes(
     program: &[u8],
     args: &[&str],
-    (workers, stages, passes): (u32, usize, usize),
+    mut workers: Workers,
+    (stages, passes): (usize, usize),
     mut between: impl FnMut(),
 ) -> Vec<Duration> {
-    let launcher = launcher(workers);
-    let started: Vec<_> = (0..workers).map(|i| launcher.launch(i).unwrap()).collect();
+    let started = std::mem::take(&mut workers.started);
+    let at_once = started.len();
     let (pidfds, channels): (Vec<_>, Vec<_>) = started
         .into_iter()
         .map(|WorkerProcess { pidfd, channel, .. }| (pidfd, channel))
@@ -57,11 +77,11 @@ pub(crate) fn passes(
         ..Inputs::default()
     };
     // Once without being counted, so that everything is warm.
-    runtime.block_on(pass(&pool, &job, &inputs, stages, workers));
+    runtime.block_on(pass(&pool, &job, &inputs, stages, at_once));
     let mut times = Vec::new();
     for _ in 0..passes {
         between();
-        times.push(runtime.block_on(pass(&pool, &job, &inputs, stages, workers)));
+        times.push(runtime.block_on(pass(&pool, &job, &inputs, stages, at_once)));
     }
     drop((pool, runtime));
     for pidfd in pidfds {
@@ -89,7 +109,7 @@ fn launcher(workers: u32) -> Launcher {
     }
 }
 
-async fn pass(pool: &Pool, job: &Job, inputs: &Inputs, stages: usize, at_once: u32) -> Duration {
+async fn pass(pool: &Pool, job: &Job, inputs: &Inputs, stages: usize, at_once: usize) -> Duration {
     let begun = Instant::now();
     let one = || async {
         let lease = pool.lease(Turn::UPKEEP).await.unwrap();
@@ -99,7 +119,7 @@ async fn pass(pool: &Pool, job: &Job, inputs: &Inputs, stages: usize, at_once: u
     };
     let mut running = FuturesUnordered::new();
     for _ in 0..stages {
-        if running.len() >= at_once as usize {
+        if running.len() >= at_once {
             running.next().await;
         }
         running.push(one());

@@ -9,9 +9,12 @@ use super::service::{Service, WORKERS, program, request};
 
 const REJUDGED: usize = 10_000;
 const BATCH: usize = 1000;
-const RUNS: usize = 300;
-/// Between two runs of somebody who looks at the answer.
-const PAUSE: Duration = Duration::from_millis(30);
+const RUNS: u32 = 300;
+/// Between two runs of somebody who looks at the answer. Of many lengths, or the runs fall in step with the
+/// tests beside them.
+const PAUSE_MS: std::ops::Range<f64> = 5.0..105.0;
+/// Multiples of it are spread evenly modulo 1.
+const GOLDEN_RATIO: f64 = 0.618_034;
 
 pub(crate) fn measure() {
     let program = program();
@@ -47,9 +50,11 @@ pub(crate) fn measure() {
 }
 
 /// Times of runs, one after the other, in milliseconds.
-fn runs(service: &Service, key: &str, run: &Value, count: usize) -> Vec<f64> {
-    let one = |_| {
-        std::thread::sleep(PAUSE);
+fn runs(service: &Service, key: &str, run: &Value, count: u32) -> Vec<f64> {
+    let one = |number| {
+        let part = (f64::from(number) * GOLDEN_RATIO).fract();
+        let pause = PAUSE_MS.start + part * (PAUSE_MS.end - PAUSE_MS.start);
+        std::thread::sleep(Duration::from_secs_f64(pause / 1e3));
         let begun = Instant::now();
         let (status, answer) = service.post("/v1/runs", Some(key), run);
         assert_eq!((status, &answer["status"]), (200, &json!("ok")), "{answer}");

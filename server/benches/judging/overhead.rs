@@ -13,6 +13,7 @@ const PASSES: usize = 15;
 const SPIN: &[&str] = &["spin", "1000"];
 
 pub(crate) fn measure() {
+    let workers = engine::Workers::launch(WORKERS.parse().unwrap());
     let program = program();
     let service = Service::start();
     let mut submission = request(&program, SPIN);
@@ -31,8 +32,7 @@ pub(crate) fn measure() {
     };
     judge();
     let mut judged = Vec::new();
-    let workers = WORKERS.parse().unwrap();
-    let alone = engine::passes(&program, SPIN, (workers, TESTS, PASSES), || {
+    let alone = engine::passes(&program, SPIN, workers, (TESTS, PASSES), || {
         judged.push(judge());
     });
     let mut alone: Vec<f64> = alone.iter().map(|t| t.as_secs_f64() * 1e3).collect();

@@ -60,7 +60,15 @@ impl Service {
     /// Makes an API key.
     pub(crate) fn key(&self) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_brig"))
-            .args(["keys", "create", "--scopes", "run,judge", "--data"])
+            .args([
+                "keys",
+                "create",
+                "--name",
+                "bench",
+                "--scopes",
+                "run,judge",
+                "--data",
+            ])
             .arg(self.data_dir())
             .output()
             .unwrap();
