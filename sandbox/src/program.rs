@@ -41,10 +41,11 @@ use crate::sys::exec::{StringArray, execve, execve_fd};
 use crate::sys::open::close_range;
 use crate::sys::process::{exit_now, reset_signal};
 use crate::sys::seccomp;
+use crate::sys::share;
 use crate::sys::shared::Mark;
 use crate::sys::terminal::make_controlling;
 use crate::terminal::{self, Terminal};
-use crate::wire::Channel;
+use crate::wire::{Channel, encode};
 use crate::worker::CompiledPolicy;
 
 /// What the program's process has from init.
@@ -153,7 +154,9 @@ impl Process<'_> {
     /// Lets init finish its own preparations, for which it needs the memory that it shares.
     fn park(&self) -> Result<(), SandboxFault> {
         const STEP: &str = "wait for init";
-        self.init.send(&FromProgram::Parked, &[]).step(STEP)?;
+        // Freed when init no longer runs.
+        let message = encode(&FromProgram::Parked).step(STEP)?;
+        share::park(self.init.as_fd(), &message);
         match self.init.recv::<ToProgram>().step(STEP)? {
             Some((ToProgram::Go, _)) => Ok(()),
             None => exit_now(0),

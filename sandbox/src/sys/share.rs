@@ -18,9 +18,9 @@ use super::shared::Marks;
 pub const AVAILABLE: bool = cfg!(target_arch = "x86_64");
 
 #[cfg(not(target_arch = "x86_64"))]
-pub use elsewhere::{ChildStack, share};
+pub use elsewhere::{ChildStack, park, share};
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{ChildStack, share};
+pub use x86_64::{ChildStack, park, share};
 
 /// The descriptors that [`share`] looks at.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,20 @@ mod x86_64 {
         // SAFETY: `share` passes a pointer to such a closure, which it will not touch again.
         let body = unsafe { ManuallyDrop::take(&mut *body.cast::<ManuallyDrop<F>>()) };
         be_child(body)
+    }
+
+    /// For the child: says `message` on its end of the channel, and waits until it is answered. The parent goes on as
+    /// soon as it hears, so from there to the answer nothing shared is touched: not even to free the message.
+    pub fn park(channel: BorrowedFd<'_>, message: &[u8]) {
+        let fd = u64::from(channel.as_raw_fd().cast_unsigned());
+        // SAFETY: the kernel reads `message`, which outlives the call.
+        unsafe {
+            syscall(
+                libc::SYS_write,
+                [fd, message.as_ptr() as u64, message.len() as u64, 0, 0, 0],
+            )
+        };
+        until_readable(channel, channel);
     }
 
     /// Sends `word`, and waits until the child has closed its end.
@@ -308,6 +322,9 @@ mod elsewhere {
             Ok(Self)
         }
     }
+
+    /// Of no use: nobody shares.
+    pub fn park(_: BorrowedFd<'_>, _: &[u8]) {}
 
     /// Always fails.
     pub fn share<E>(
