@@ -68,7 +68,9 @@ pub fn run(birth: &Birth<'_>, init: &Channel, memory: Memory) -> ! {
         memory,
     };
     let Err(fault) = process.prepare_and_run();
-    let _ = init.send(&FromProgram::Failed(fault), &[]);
+    let message = encode(&FromProgram::Failed(fault)).unwrap_or_default();
+    // Init may go on as soon as it hears, so the message is not freed.
+    share::say(init.as_fd(), &message);
     exit_now(1)
 }
 

@@ -18,9 +18,9 @@ use super::shared::Marks;
 pub const AVAILABLE: bool = cfg!(target_arch = "x86_64");
 
 #[cfg(not(target_arch = "x86_64"))]
-pub use elsewhere::{ChildStack, park, share};
+pub use elsewhere::{ChildStack, park, say, share};
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{ChildStack, park, share};
+pub use x86_64::{ChildStack, park, say, share};
 
 /// The descriptors that [`share`] looks at.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +156,12 @@ mod x86_64 {
     /// For the child: says `message` on its end of the channel, and waits until it is answered. The parent goes on as
     /// soon as it hears, so from there to the answer nothing shared is touched: not even to free the message.
     pub fn park(channel: BorrowedFd<'_>, message: &[u8]) {
+        say(channel, message);
+        until_readable(channel, channel);
+    }
+
+    /// For the child: says `message` on its end of the channel and touches nothing shared after it, not even `errno`.
+    pub fn say(channel: BorrowedFd<'_>, message: &[u8]) {
         let fd = u64::from(channel.as_raw_fd().cast_unsigned());
         // SAFETY: the kernel reads `message`, which outlives the call.
         unsafe {
@@ -164,7 +170,6 @@ mod x86_64 {
                 [fd, message.as_ptr() as u64, message.len() as u64, 0, 0, 0],
             )
         };
-        until_readable(channel, channel);
     }
 
     /// Sends `word`, and waits until the child has closed its end.
@@ -325,6 +330,11 @@ mod elsewhere {
 
     /// Of no use: nobody shares.
     pub fn park(_: BorrowedFd<'_>, _: &[u8]) {}
+
+    /// Says `message`; nothing is shared.
+    pub fn say(channel: BorrowedFd<'_>, message: &[u8]) {
+        let _ = nix::unistd::write(channel, message);
+    }
 
     /// Always fails.
     pub fn share<E>(
