@@ -93,7 +93,7 @@ pub struct InUse {
 pub enum Entry<'a> {
     /// By `CLONE_INTO_CGROUP` with this directory.
     Clone(BorrowedFd<'a>),
-    /// By writing `0` to each of these `cgroup.procs`.
+    /// By a process with a single thread that writes `0` to each of these `tasks` files.
     Write(Vec<BorrowedFd<'a>>),
 }
 

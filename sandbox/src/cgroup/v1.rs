@@ -386,8 +386,10 @@ pub(super) struct LeafV1 {
     cpu: Option<Cpu>,
     cpuacct: Option<Cpuacct>,
     pids: Option<Pids>,
-    /// `cgroup.procs` of each.
-    procs: Vec<Control>,
+    /// `tasks` of each. A single thread that moves itself needs no lock on the forks of the whole machine, unlike
+    /// a write to `cgroup.procs`, which waits for an RCU grace period now and then: some 10 ms
+    /// (`cgroup_procs_write_start()`, kernel/cgroup/cgroup.c, since 5.5).
+    tasks: Vec<Control>,
     /// Its figures may stand for one more program.
     reusable: Cell<bool>,
 }
@@ -400,12 +402,12 @@ impl LeafV1 {
         };
         let (memory, cpu) = (dir(&parents.memory)?, dir(&parents.cpu)?);
         let (cpuacct, pids) = (dir(&parents.cpuacct)?, dir(&parents.pids)?);
-        let procs = [&memory, &cpu, &cpuacct, &pids].into_iter().flatten();
+        let dirs = [&memory, &cpu, &cpuacct, &pids].into_iter().flatten();
         Ok(Self {
             parents: Rc::clone(parents),
             name: name.to_owned(),
-            procs: procs
-                .map(|dir| Control::new(dir, "cgroup.procs", OFlag::O_WRONLY))
+            tasks: dirs
+                .map(|dir| Control::new(dir, "tasks", OFlag::O_WRONLY))
                 .collect(),
             memory: memory.as_ref().map(Memory::open).transpose()?,
             cpu: cpu.as_ref().map(Cpu::open).transpose()?,
@@ -433,8 +435,8 @@ impl LeafV1 {
 
 impl Leaf for LeafV1 {
     fn entry(&self) -> io::Result<Entry<'_>> {
-        let procs = self.procs.iter().map(|procs| procs.file().map(File::as_fd));
-        procs.collect::<io::Result<_>>().map(Entry::Write)
+        let tasks = self.tasks.iter().map(|tasks| tasks.file().map(File::as_fd));
+        tasks.collect::<io::Result<_>>().map(Entry::Write)
     }
 
     fn apply(&self, limits: &Limits, off: Layers) -> io::Result<()> {
@@ -527,7 +529,7 @@ impl Leaf for LeafV1 {
         let cpuacct = self.cpuacct.iter_mut().flat_map(Cpuacct::files);
         let pids = self.pids.iter_mut().flat_map(Pids::files);
         let all = memory.chain(cpu).chain(cpuacct).chain(pids);
-        all.chain(&mut self.procs).for_each(Control::close);
+        all.chain(&mut self.tasks).for_each(Control::close);
     }
 
     fn renew(&self) -> io::Result<bool> {
