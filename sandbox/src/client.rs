@@ -200,15 +200,15 @@ impl Client {
                 "greet the worker",
                 format!("it speaks version {version}"),
             )),
-            FromWorker::Warm { prestarted, .. } => {
-                self.prestarted = Some(prestarted);
+            FromWorker::Warm(prepared) => {
+                self.prestarted = Some(prepared.prestarted);
                 Ok(None)
             }
             FromWorker::Hello { .. } | FromWorker::Started { .. } | FromWorker::Sample { .. } => {
                 Ok(None)
             }
             FromWorker::Terminal { .. } => Ok(fds.pop().map(News::Terminal)),
-            FromWorker::Ready { .. } => {
+            FromWorker::Ready(_) => {
                 self.ready = fds.try_into().ok();
                 Ok(None)
             }
@@ -216,11 +216,16 @@ impl Client {
                 job,
                 result,
                 collected,
-            } => Ok(Some(News::Finished(Finished {
-                job,
-                result,
-                archive: fds.pop().filter(|_| collected),
-            }))),
+                ..
+            } => {
+                let pipes = fds.split_off(usize::from(collected).min(fds.len()));
+                self.ready = pipes.try_into().ok();
+                Ok(Some(News::Finished(Finished {
+                    job,
+                    result,
+                    archive: fds.pop(),
+                })))
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod report;
 pub mod rootfs;
 pub mod selfcheck;
 pub mod spawn;
+pub mod started;
 pub mod step;
 pub mod sys;
 pub mod terminal;

@@ -4,9 +4,9 @@
 //! beside them (`SCM_RIGHTS`, unix(7)). The two ends are always the same build, started by the
 //! same supervisor; [`VERSION`] guards against a mix-up during an upgrade.
 //!
-//! A worker says `Hello` once, then for each job: `Ready` (-> `Warm`) -> (`Execute`) -> `Started`
-//! (-> `Sample`, as often as asked) -> `Finished`.
-//! It takes one job at a time, and only after `Ready`. A worker whose socket closes is dead, and so
+//! A worker says `Hello` and `Ready` once, then for each job: (`Warm` ->) (`Execute`) -> `Started`, if asked
+//! (-> `Sample`, as often as asked) -> `Finished`, by which it is ready for the next one.
+//! It takes one job at a time, and only when it is ready. A worker whose socket closes is dead, and so
 //! is its job; a worker that sees its socket close ends itself.
 
 use nix::sys::signal::Signal;
@@ -19,11 +19,14 @@ use crate::probe::Probe;
 use crate::report::{Sample, SandboxFault, StageReport};
 
 /// Changes whenever a message changes its form.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The largest encoded message. The default `SO_SNDBUF` of a Unix socket is 212,992 bytes
 /// (`net.core.wmem_default`); larger things travel as descriptors.
 pub const MAX_MESSAGE_BYTES: usize = 160 * 1024;
+
+/// How many descriptors a worker gives for the pipes of one job.
+pub const PIPES: usize = 3;
 
 /// The most archives of one job.
 pub const MAX_ARCHIVES: usize = 4;
@@ -34,29 +37,19 @@ pub const MAX_FDS: usize = 3 + MAX_ARCHIVES + MAX_FILES;
 /// From a worker to the server.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// First message of a worker.
+    /// First message of a worker. Carries a [`crate::started::LastStarted`].
     Hello {
         /// Its [`VERSION`].
         version: u32,
         /// Its slot, from 0.
         index: u32,
     },
-    /// Can take a job now. Carries three descriptors for the job to come: the write end of its
+    /// Can take its first job now. Carries the [`PIPES`] of the job to come: the write end of its
     /// stdin pipe, the read ends of its stdout and stderr pipes, in this order, all non-blocking.
-    Ready {
-        /// Sandboxes prepared and waiting.
-        warm: u32,
-        /// Interpreters among them that are already started.
-        prestarted: u32,
-    },
+    Ready(Prepared),
     /// Has filled its pool while idle.
-    Warm {
-        /// Sandboxes prepared and waiting.
-        warm: u32,
-        /// Interpreters among them that are already started.
-        prestarted: u32,
-    },
-    /// The program is about to be handed to its sandbox: from here on it may have run.
+    Warm(Prepared),
+    /// The program is about to be handed to its sandbox: from here on it may have run. Only if [`Job::tell_start`].
     Started {
         /// The job's id.
         job: u64,
@@ -73,8 +66,8 @@ pub enum FromWorker {
         /// What it uses now.
         sample: Sample,
     },
-    /// The stage is over and nothing of its program is left alive. Carries one descriptor, a
-    /// sealed memfd with an archive, if `collected`.
+    /// The stage is over and nothing of its program is left alive; the next job may come. Carries the pipes of
+    /// that as `Ready` does, and before them, if `collected`, a sealed memfd with an archive.
     Finished {
         /// The job's id.
         job: u64,
@@ -82,7 +75,18 @@ pub enum FromWorker {
         result: Result<StageReport, SandboxFault>,
         /// Whether an [`crate::archive`] of output files comes along.
         collected: bool,
+        /// What the worker has for the next job.
+        prepared: Prepared,
     },
+}
+
+/// What a worker has prepared for jobs to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Sandboxes prepared and waiting.
+    pub warm: u32,
+    /// Interpreters among them that are already started.
+    pub prestarted: u32,
 }
 
 /// From the server to a worker.
@@ -215,7 +219,7 @@ pub struct Job {
     /// Paths below `/box` of files that come along as descriptors, at most [`MAX_FILES`]: the
     /// sandbox copies them there, read-only, after unpacking the archives ([`crate::attach`]).
     pub files: Vec<String>,
-    /// Whether stdin is an attached descriptor instead of the pipe announced with `Ready`.
+    /// Whether stdin is an attached descriptor instead of the pipe.
     pub stdin_attached: bool,
     /// Whether stdin, stdout and stderr are a terminal of this size, which controls the program's
     /// session, instead of the pipes.
@@ -226,6 +230,8 @@ pub struct Job {
     /// have such an interpreter started before its job is known ([`crate::prestart`]). Relative to
     /// `/box`, or absolute.
     pub script: Option<String>,
+    /// Whether to say `Started`. The note of [`crate::started`] is made in any case.
+    pub tell_start: bool,
 }
 
 /// Which files to bring back once every process of the program is dead.

@@ -4,8 +4,8 @@
 //! user, pid, mount, net, ipc and uts namespaces of its own, and gives it a socket whose other end
 //! the server holds, and a cgroup it may make groups in. The worker builds the file tree that its
 //! sandboxes share, makes it its own root, gives up every capability, and then serves: it keeps
-//! sandboxes ready ([`pool`]), says `Ready`, takes a job, watches it ([`stage`]), reports, cleans
-//! up, and only then says `Ready` again.
+//! sandboxes ready ([`pool`]), takes a job, watches it ([`stage`]), reports, by which it is ready for the next
+//! one, and cleans up.
 //!
 //! It is straight-line blocking code around poll(2). When the server's end of the socket closes, the
 //! worker exits. When the worker dies, for whatever reason, the kernel kills all that is in its pid
@@ -30,9 +30,10 @@ use crate::landlock;
 use crate::layers::Layers;
 use crate::policy::{self, Policy, ProcMount};
 use crate::prepared;
-use crate::protocol::{self, FromWorker, ToWorker};
+use crate::protocol::{self, FromWorker, PIPES, Prepared, ToWorker};
 use crate::report::SandboxFault;
 use crate::rootfs::{self, RootfsSpec};
+use crate::started::LastStarted;
 use crate::step::Step;
 use crate::sys::clone::assert_single_threaded;
 use crate::sys::process::trim_heap;
@@ -140,13 +141,15 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
         prestarts: Prestarts::new(settings.prestarted),
         context,
         server,
+        started: LastStarted::new().step("make the note of the last start")?,
+        spare: None,
     };
-    let hello = FromWorker::Hello {
-        version: protocol::VERSION,
-        index: settings.index,
+    let Some(mut pipes) = worker.greet(settings.index)? else {
+        return Ok(());
     };
-    worker.server.send(&hello, &[]).step("greet the server")?;
-    while worker.serve_one()? {}
+    while let Some(next) = worker.serve_one(pipes)? {
+        pipes = next;
+    }
     Ok(())
 }
 
@@ -217,6 +220,9 @@ struct Worker {
     pool: Pool,
     prestarts: Prestarts,
     server: Channel,
+    started: LastStarted,
+    /// For the job after the next one, made while there was time.
+    spare: Option<PipePairs>,
 }
 
 /// The program's ends of its pipes; the server has the others.
@@ -226,17 +232,68 @@ struct Pipes {
     stderr: OwnedFd,
 }
 
+/// The pipes of one job.
+struct PipePairs {
+    program: Pipes,
+    /// As [`FromWorker::Ready`] carries them.
+    server: [OwnedFd; PIPES],
+}
+
+impl PipePairs {
+    /// The pipes belong to the worker's user, which is the program's: so a program can open its own
+    /// `/dev/stdout`.
+    fn new() -> std::io::Result<Self> {
+        let (stdin, to_stdin) = pipe2(OFlag::O_CLOEXEC)?;
+        let (from_stdout, stdout) = pipe2(OFlag::O_CLOEXEC)?;
+        let (from_stderr, stderr) = pipe2(OFlag::O_CLOEXEC)?;
+        let server = [to_stdin, from_stdout, from_stderr];
+        for end in &server {
+            nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
+        Ok(Self {
+            program: Pipes {
+                stdin,
+                stdout,
+                stderr,
+            },
+            server,
+        })
+    }
+}
+
 impl Worker {
-    /// Offers to take a job, and runs it. `false`: the server is gone.
-    fn serve_one(&mut self) -> Result<bool, SandboxFault> {
-        let pipes = match self.offer() {
-            Err(e) if is_disconnected(&e) => return Ok(false),
-            answer => answer.step("offer to take a job")?,
+    /// Says hello and offers to take a job, whose pipes are returned. `None`: the server is gone.
+    fn greet(&mut self, index: u32) -> Result<Option<Pipes>, SandboxFault> {
+        const STEP: &str = "greet the server";
+        let hello = FromWorker::Hello {
+            version: protocol::VERSION,
+            index,
         };
+        let PipePairs { program, server } = PipePairs::new().step(STEP)?;
+        let ready = FromWorker::Ready(self.prepared());
+        let said = self
+            .server
+            .send(&hello, &[self.started.as_fd()])
+            .and_then(|()| self.server.send(&ready, &server.each_ref().map(AsFd::as_fd)));
+        match said {
+            Err(e) if is_disconnected(&e) => Ok(None),
+            answer => answer.step(STEP).map(|()| Some(program)),
+        }
+    }
+
+    fn prepared(&self) -> Prepared {
+        Prepared {
+            warm: self.pool.len(),
+            prestarted: self.prestarts.len(),
+        }
+    }
+
+    /// Takes a job and runs it with `pipes`. Returns the pipes of the next one. `None`: the server is gone.
+    fn serve_one(&mut self, pipes: Pipes) -> Result<Option<Pipes>, SandboxFault> {
         loop {
             self.prepare_while_idle()?;
             match self.server.recv::<ToWorker>().step("receive a job")? {
-                None => return Ok(false),
+                None => return Ok(None),
                 // It came too late: the job had just ended.
                 Some((
                     ToWorker::Stop { .. } | ToWorker::Signal { .. } | ToWorker::Sample { .. },
@@ -269,32 +326,6 @@ impl Worker {
         }
     }
 
-    /// Makes the pipes for the next job and sends the server its ends.
-    ///
-    /// The pipes belong to the worker's user, which is the program's: so a program can open its own
-    /// `/dev/stdout`.
-    fn offer(&self) -> std::io::Result<Pipes> {
-        let (stdin, to_stdin) = pipe2(OFlag::O_CLOEXEC)?;
-        let (from_stdout, stdout) = pipe2(OFlag::O_CLOEXEC)?;
-        let (from_stderr, stderr) = pipe2(OFlag::O_CLOEXEC)?;
-        for end in [&to_stdin, &from_stdout, &from_stderr] {
-            nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        }
-        let ready = FromWorker::Ready {
-            warm: self.pool.len(),
-            prestarted: self.prestarts.len(),
-        };
-        self.server.send(
-            &ready,
-            &[to_stdin.as_fd(), from_stdout.as_fd(), from_stderr.as_fd()],
-        )?;
-        Ok(Pipes {
-            stdin,
-            stdout,
-            stderr,
-        })
-    }
-
     /// Fills the pool, one sandbox at a time, for as long as no message comes.
     fn prepare_while_idle(&mut self) -> Result<(), SandboxFault> {
         let mut filled = false;
@@ -307,6 +338,9 @@ impl Worker {
         }
         if filled {
             self.tell_of_warm()?;
+        }
+        if self.spare.is_none() {
+            self.spare = Some(PipePairs::new().step("make the pipes of a job to come")?);
         }
         if self.bury_while_idle()? {
             return Ok(());
@@ -368,10 +402,7 @@ impl Worker {
     }
 
     fn tell_of_warm(&self) -> Result<(), SandboxFault> {
-        let warm = FromWorker::Warm {
-            warm: self.pool.len(),
-            prestarted: self.prestarts.len(),
-        };
+        let warm = FromWorker::Warm(self.prepared());
         match self.server.send(&warm, &[]) {
             // Noticed where the next job is received.
             Err(e) if is_disconnected(&e) => Ok(()),
@@ -404,24 +435,25 @@ impl Worker {
         }
     }
 
-    /// Runs one stage and reports it. `false`: the server is gone.
+    /// Runs one stage and reports it. Returns the pipes of the next one. `None`: the server is gone.
     fn execute(
         &mut self,
         job: ProgramJob,
         off: Layers,
         fds: Vec<OwnedFd>,
         pipes: Pipes,
-    ) -> Result<bool, SandboxFault> {
+    ) -> Result<Option<Pipes>, SandboxFault> {
         let id = job.job.id;
         let equipment = Equipment {
             context: &self.context,
             pool: &mut self.pool,
             prestarts: &mut self.prestarts,
             server: &self.server,
+            started: &self.started,
         };
         let done = stage::execute(equipment, &job, off, fds, pipes);
         let (result, archive, sandbox) = match done {
-            Ok(stage::Done::ServerGone) => return Ok(false),
+            Ok(stage::Done::ServerGone) => return Ok(None),
             Ok(stage::Done::Finished {
                 report,
                 archive,
@@ -429,21 +461,25 @@ impl Worker {
             }) => (Ok(report), archive, Some(sandbox)),
             Err(fault) => (Err(fault), None, None),
         };
-        let fds: Vec<_> = archive.iter().map(AsFd::as_fd).collect();
+        let next = self.spare.take().map_or_else(PipePairs::new, Ok);
+        let PipePairs { program, server } = next.step("make the next job's pipes")?;
+        let fds: Vec<_> = archive.iter().chain(&server).map(AsFd::as_fd).collect();
         let finished = FromWorker::Finished {
             job: id,
             result,
             collected: archive.is_some(),
+            prepared: self.prepared(),
         };
         match self.server.send(&finished, &fds) {
-            Err(e) if is_disconnected(&e) => return Ok(false),
+            Err(e) if is_disconnected(&e) => return Ok(None),
             answer => answer.step("report to the server")?,
         }
+        drop(server);
         // The answer is on its way; only now comes what nobody needs to wait for.
         if let Some(sandbox) = sandbox {
             self.pool.retire(sandbox)?;
         }
-        Ok(true)
+        Ok(Some(program))
     }
 }
 

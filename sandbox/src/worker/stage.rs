@@ -16,6 +16,7 @@ use crate::policy::seccomp::call_name;
 use crate::prestart::MAX_FILES_BYTES;
 use crate::protocol::{Collect, FromWorker, Job, StopReason, ToWorker, UserSignal};
 use crate::report::{Outcome, Sample, SandboxFault, StageReport, Usage, Violation};
+use crate::started::LastStarted;
 use crate::step::Step;
 use crate::sys::seccomp::StoppedCall;
 use crate::sys::shared::Mark;
@@ -53,6 +54,7 @@ pub(super) struct Equipment<'a> {
     pub(super) pool: &'a mut Pool,
     pub(super) prestarts: &'a mut Prestarts,
     pub(super) server: &'a Channel,
+    pub(super) started: &'a LastStarted,
 }
 
 pub(super) fn execute(
@@ -108,7 +110,7 @@ fn begin<'a>(
         handed_over: start_up.is_some(),
         start_up,
     };
-    tell_of_start(server, message.job.id)?;
+    tell_of_start(equipment, &message.job)?;
     if off.is_empty()
         && message.probe.is_none()
         && let Some(ready) = equipment.prestarts.take(&message.job, &inputs)?
@@ -190,11 +192,17 @@ impl<'a> Inputs<'a> {
 
 /// Tells the server that the program may run from here on. Said before the job is in the sandbox's
 /// hands: if this worker dies later, the server must not take the job for one that never ran.
-fn tell_of_start(server: &Channel, job: u64) -> Result<(), SandboxFault> {
-    match server.send(&FromWorker::Started { job }, &[]) {
+fn tell_of_start(equipment: &Equipment<'_>, job: &Job) -> Result<(), SandboxFault> {
+    const STEP: &str = "tell the server that the program starts";
+    equipment.started.set(job.id).step(STEP)?;
+    if !job.tell_start {
+        return Ok(());
+    }
+    let started = FromWorker::Started { job: job.id };
+    match equipment.server.send(&started, &[]) {
         // Noticed where the server's messages are read.
         Err(e) if super::is_disconnected(&e) => Ok(()),
-        answer => answer.step("tell the server that the program starts"),
+        answer => answer.step(STEP),
     }
 }
 
