@@ -274,7 +274,10 @@ impl Worker {
         let said = self
             .server
             .send(&hello, &[self.started.as_fd()])
-            .and_then(|()| self.server.send(&ready, &server.each_ref().map(AsFd::as_fd)));
+            .and_then(|()| {
+                self.server
+                    .send(&ready, &server.each_ref().map(AsFd::as_fd))
+            });
         match said {
             Err(e) if is_disconnected(&e) => Ok(None),
             answer => answer.step(STEP).map(|()| Some(program)),

@@ -41,6 +41,9 @@ const MIN_LOOK: Duration = Duration::from_millis(1);
 /// The most: a process tree that lost one process to the out-of-memory killer but goes on is ended
 /// this soon where the kernel does not end it as a whole (v1).
 const MAX_LOOK: Duration = Duration::from_millis(50);
+/// How long a program runs before the worker makes a sandbox for the next job meanwhile. Most are over by then, and
+/// one that is not hardly notices; whoever comes next finds a sandbox, also while all workers are always busy.
+const PREPARE_AFTER: Duration = Duration::from_millis(4);
 /// How long init may take to kill a program and report.
 const KILL_BOUND: Duration = Duration::from_secs(15);
 /// How long preparing and locking down may take, unpacking of the job's files included.
@@ -89,7 +92,7 @@ pub(super) fn execute(
 
 /// Hands the job to a held interpreter that fits, or else to a sandbox.
 fn begin<'a>(
-    equipment: &mut Equipment<'a>,
+    equipment: &'a mut Equipment<'_>,
     message: &ProgramJob,
     off: Layers,
     fds: &[OwnedFd],
@@ -97,9 +100,18 @@ fn begin<'a>(
     received: Instant,
 ) -> Result<Stage<'a>, SandboxFault> {
     let inputs = Inputs::new(&message.job, fds, pipes)?;
-    let (context, server) = (equipment.context, equipment.server);
-    let new = |sandbox, warm, start_up: Option<StartUp>| Stage {
+    tell_of_start(equipment, &message.job)?;
+    let Equipment {
+        context,
+        pool,
+        prestarts,
+        server,
+        ..
+    } = equipment;
+    let new = |sandbox, pool, warm, start_up: Option<StartUp>| Stage {
         sandbox,
+        context,
+        pool: Some(pool),
         job: message.job.clone(),
         server,
         received,
@@ -110,29 +122,28 @@ fn begin<'a>(
         handed_over: start_up.is_some(),
         start_up,
     };
-    tell_of_start(equipment, &message.job)?;
     if off.is_empty()
         && message.probe.is_none()
-        && let Some(ready) = equipment.prestarts.take(&message.job, &inputs)?
+        && let Some(ready) = prestarts.take(&message.job, &inputs)?
     {
         let released = ready.release(&message.job, &inputs);
         let (sandbox, start_up, key) = ready.into_parts();
         match released {
-            Ok(()) => return Ok(new(sandbox, true, Some(start_up))),
+            Ok(()) => return Ok(new(sandbox, pool, true, Some(start_up))),
             Err(fault) => {
                 sandbox.destroy()?;
                 if fault.started {
                     return Err(fault);
                 }
-                equipment.prestarts.failed(&key, &fault);
+                prestarts.failed(&key, &fault);
             }
         }
     }
     // A probe is our own code and executes nothing; it must not act in init's memory.
     let own_memory = message.probe.is_some() || inputs.are_large();
     let shape = context.shape(&message.job.policy, off, own_memory)?;
-    let (sandbox, warm) = equipment.pool.take(context, shape)?;
-    let stage = new(sandbox, warm, None);
+    let (sandbox, warm) = pool.take(context, shape)?;
+    let stage = new(sandbox, pool, warm, None);
     match stage.hand_over(message, &inputs) {
         Ok(()) => Ok(stage),
         Err(fault) => {
@@ -217,6 +228,9 @@ enum Stop {
 
 struct Stage<'a> {
     sandbox: Sandbox,
+    context: &'a Context,
+    /// Until a sandbox was made for the next job.
+    pool: Option<&'a mut Pool>,
     job: Job,
     server: &'a Channel,
     received: Instant,
@@ -313,7 +327,27 @@ impl Stage<'_> {
         {
             return self.stop(Stop::Memory);
         }
-        Ok(wall_left.min(cpu_left).clamp(MIN_LOOK, MAX_LOOK))
+        let unprepared = self.prepare_for_next(&mark)?;
+        Ok(wall_left
+            .min(cpu_left)
+            .min(unprepared)
+            .clamp(MIN_LOOK, MAX_LOOK))
+    }
+
+    /// Makes a sandbox for the next job if it is time for that and none waits. Returns how long there is nothing to do.
+    fn prepare_for_next(&mut self, mark: &Mark) -> Result<Duration, SandboxFault> {
+        let now = crate::init::now_ns().step("read the clock")?;
+        let running = Duration::from_nanos(now.saturating_sub(mark.execve_at_ns));
+        if self.pool.is_some() && running < PREPARE_AFTER {
+            return Ok(PREPARE_AFTER - running);
+        }
+        // What fails here fails again when a job needs it, and is reported then; this one goes on.
+        if let Some(pool) = self.pool.take()
+            && let Some(shape) = pool.wanted(self.context)
+        {
+            let _ = pool.prepare(self.context, shape);
+        }
+        Ok(MAX_LOOK)
     }
 
     fn wall_left(&self, mark: &Mark) -> Result<Option<Duration>, SandboxFault> {

@@ -1,6 +1,7 @@
 //! What a program writes to stdout or stderr: the first bytes are kept, all are counted.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
@@ -53,9 +54,30 @@ impl Captured {
     }
 }
 
+/// The server's end of a stream.
+enum Source {
+    /// Nobody waits for it: registering costs more than a short program's whole output.
+    Idle(File),
+    /// It can be waited for.
+    Watched(pipe::Receiver),
+    /// Every writer is gone and everything was read.
+    Ended,
+}
+
+impl Source {
+    /// Reads what is there, without waiting.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Idle(file) => file.read(buffer),
+            Self::Watched(pipe) => pipe.try_read(buffer),
+            Self::Ended => Ok(0),
+        }
+    }
+}
+
 /// The read end of a pipe on its way to being [`Captured`].
 pub(super) struct Capture {
-    pipe: Option<pipe::Receiver>,
+    source: Source,
     limit_bytes: u64,
     keep_bytes: u64,
     tap: Option<Tap>,
@@ -66,21 +88,29 @@ pub(super) struct Capture {
 const READS_PER_TURN: usize = 8;
 
 impl Capture {
-    pub(super) fn new(fd: OwnedFd, limit_bytes: u64, stream: Reading) -> io::Result<Self> {
-        let pipe = Some(pipe::Receiver::from_owned_fd(fd)?);
+    /// Takes over a pipe's non-blocking read end. It is not waited for before [`Capture::watch`].
+    pub(super) fn new(fd: OwnedFd, limit_bytes: u64, stream: Reading) -> Self {
         let Reading { keep_bytes, tap } = stream;
-        Ok(Self {
-            pipe,
+        Self {
+            source: Source::Idle(fd.into()),
             limit_bytes,
             keep_bytes: keep_bytes.map_or(limit_bytes, |keep| keep.min(limit_bytes)),
             tap,
             captured: Captured::default(),
-        })
+        }
+    }
+
+    /// From here on [`Capture::readable`] waits for the stream.
+    pub(super) fn watch(&mut self) -> io::Result<()> {
+        if let Source::Idle(file) = std::mem::replace(&mut self.source, Source::Ended) {
+            self.source = Source::Watched(pipe::Receiver::from_owned_fd(file.into())?);
+        }
+        Ok(())
     }
 
     /// Whether every writer is gone and everything was read.
     pub(super) fn ended(&self) -> bool {
-        self.pipe.is_none()
+        matches!(self.source, Source::Ended)
     }
 
     pub(super) fn over_limit(&self) -> bool {
@@ -89,29 +119,29 @@ impl Capture {
 
     /// Ends the stream although somebody still holds its other end.
     pub(super) fn abandon(&mut self) {
-        self.pipe = None;
+        self.source = Source::Ended;
     }
 
     pub(super) fn into_captured(self) -> Captured {
         self.captured
     }
 
-    /// Waits until there is something to read; forever once the stream has ended.
+    /// Waits until there is something to read; forever once the stream has ended, or while it is not watched.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        match &self.pipe {
-            Some(pipe) => pipe.readable().await,
-            None => std::future::pending().await,
+        match &self.source {
+            Source::Watched(pipe) => pipe.readable().await,
+            Source::Idle(_) | Source::Ended => std::future::pending().await,
         }
     }
 
     /// Takes what is there now, through `buffer`.
     pub(super) fn drain(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         for _ in 0..READS_PER_TURN {
-            let Some(pipe) = &self.pipe else {
-                return Ok(());
-            };
-            match pipe.try_read(buffer) {
-                Ok(0) => self.pipe = None,
+            match self.source.read(buffer) {
+                Ok(0) => {
+                    self.source = Source::Ended;
+                    return Ok(());
+                }
                 Ok(len) => self.take(&buffer[..len]),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -150,16 +180,38 @@ mod tests {
             nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
         )
         .unwrap();
-        let mut capture = Capture::new(read.into(), limit_bytes, stream).unwrap();
+        let mut capture = Capture::new(read.into(), limit_bytes, stream);
         let mut write = write;
         write.write_all(content).unwrap();
         drop(write);
         let mut buffer = [0; 16];
+        // What is there already takes no watching.
+        capture.drain(&mut buffer).unwrap();
+        capture.watch().unwrap();
         while !capture.ended() {
             capture.readable().await.unwrap();
             capture.drain(&mut buffer).unwrap();
         }
         capture
+    }
+
+    #[tokio::test]
+    async fn a_short_stream_is_read_without_being_watched() {
+        let (read, mut write) = std::io::pipe().unwrap();
+        nix::fcntl::fcntl(
+            &read,
+            nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
+        )
+        .unwrap();
+        let mut capture = Capture::new(read.into(), 100, Reading::default());
+        let mut buffer = [0; 16];
+        capture.drain(&mut buffer).unwrap();
+        assert!(!capture.ended());
+        write.write_all(b"short").unwrap();
+        drop(write);
+        capture.drain(&mut buffer).unwrap();
+        assert!(capture.ended());
+        assert_eq!(capture.into_captured().kept, b"short");
     }
 
     #[tokio::test]

@@ -2,15 +2,17 @@
 
 #![allow(dead_code)] // each test file uses its part
 
-use std::io::Write;
+use std::cell::RefCell;
+use std::io::{PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use brig_sandbox::protocol::{FromWorker, Job, ToWorker, VERSION};
+use brig_sandbox::protocol::{FromWorker, Job, PIPES, Prepared, ToWorker, VERSION};
 use brig_sandbox::report::{Outcome, SandboxFault, StageReport, Usage};
+use brig_sandbox::started::LastStarted;
 use brig_sandbox::wire::Channel;
 use brig_server::config::{Config, ServerConfig};
 use brig_server::http::{App, router};
@@ -98,18 +100,27 @@ pub(crate) fn program() -> String {
     r#"{"language": "python", "source": "print(1)", "stdin": "in"}"#.to_owned()
 }
 
+/// What every fake worker says to have.
+const PREPARED: Prepared = Prepared {
+    warm: 1,
+    prestarted: 0,
+};
+
 /// The worker's side of one channel.
 pub(crate) struct FakeWorker {
     channel: Channel,
+    note: LastStarted,
+    /// Its ends of the pipes that it has announced.
+    next: RefCell<Option<(PipeReader, PipeWriter, PipeWriter)>>,
 }
 
 /// A job as a fake worker has it.
 pub(crate) struct FakeJob {
     pub(crate) job: Job,
     pub(crate) fds: Vec<OwnedFd>,
-    pub(crate) stdin: std::io::PipeReader,
-    pub(crate) stdout: std::io::PipeWriter,
-    pub(crate) stderr: std::io::PipeWriter,
+    pub(crate) stdin: PipeReader,
+    pub(crate) stdout: PipeWriter,
+    pub(crate) stderr: PipeWriter,
 }
 
 impl FakeWorker {
@@ -122,11 +133,12 @@ impl FakeWorker {
         let (servers_end, channel) = Channel::pair().unwrap();
         app.pool.add_worker(index, servers_end).unwrap();
         thread::spawn(move || {
-            let worker = FakeWorker { channel };
-            worker.say(&FromWorker::Hello {
-                version: VERSION,
-                index,
-            });
+            let worker = FakeWorker {
+                channel,
+                note: LastStarted::new().unwrap(),
+                next: RefCell::default(),
+            };
+            worker.greet(index);
             script(worker);
         })
     }
@@ -149,28 +161,37 @@ impl FakeWorker {
         let _ = self.channel.send(message, &[]);
     }
 
-    /// Becomes ready and waits for a job.
-    pub(crate) fn job(&self) -> Option<FakeJob> {
+    fn greet(&self, index: u32) {
+        let hello = FromWorker::Hello {
+            version: VERSION,
+            index,
+        };
+        let _ = self.channel.send(&hello, &[self.note.as_fd()]);
+        let ends = self.make_pipes();
+        let fds = ends.each_ref().map(AsFd::as_fd);
+        let _ = self.channel.send(&FromWorker::Ready(PREPARED), &fds);
+    }
+
+    /// Makes the next job's pipes; returns the server's ends.
+    fn make_pipes(&self) -> [OwnedFd; PIPES] {
         let (stdin, to_stdin) = std::io::pipe().unwrap();
-        let (stdout_read, stdout) = std::io::pipe().unwrap();
-        let (stderr_read, stderr) = std::io::pipe().unwrap();
-        for fd in [stdout_read.as_fd(), stderr_read.as_fd(), to_stdin.as_fd()] {
+        let (from_stdout, stdout) = std::io::pipe().unwrap();
+        let (from_stderr, stderr) = std::io::pipe().unwrap();
+        *self.next.borrow_mut() = Some((stdin, stdout, stderr));
+        let ends = [to_stdin.into(), from_stdout.into(), from_stderr.into()];
+        for fd in &ends {
             let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
             nix::fcntl::fcntl(fd, flags).unwrap();
         }
-        let fds = [to_stdin.as_fd(), stdout_read.as_fd(), stderr_read.as_fd()];
-        self.channel
-            .send(
-                &FromWorker::Ready {
-                    warm: 1,
-                    prestarted: 0,
-                },
-                &fds,
-            )
-            .ok()?;
+        ends
+    }
+
+    /// Waits for a job.
+    pub(crate) fn job(&self) -> Option<FakeJob> {
         loop {
             match self.channel.recv().ok()?? {
                 (ToWorker::Execute(job), fds) => {
+                    let (stdin, stdout, stderr) = self.next.take().unwrap();
                     return Some(FakeJob {
                         job: *job,
                         fds,
@@ -192,17 +213,25 @@ impl FakeWorker {
     }
 
     pub(crate) fn started(&self, job: &FakeJob) {
-        self.say(&FromWorker::Started { job: job.job.id });
+        self.note.set(job.job.id).unwrap();
+        if job.job.tell_start {
+            self.say(&FromWorker::Started { job: job.job.id });
+        }
     }
 
     pub(crate) fn finished(&self, job: FakeJob, result: Result<StageReport, SandboxFault>) {
         let id = job.job.id;
         drop(job);
-        self.say(&FromWorker::Finished {
+        let ends = self.make_pipes();
+        let finished = FromWorker::Finished {
             job: id,
             result,
             collected: false,
-        });
+            prepared: PREPARED,
+        };
+        let _ = self
+            .channel
+            .send(&finished, &ends.each_ref().map(AsFd::as_fd));
     }
 
     /// Prints `text` and exits with 0.

@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use brig_sandbox::protocol::Prepared;
 use tokio::sync::{Notify, oneshot};
 
 use super::alone::Alone;
@@ -57,8 +58,7 @@ pub struct InLine {
 /// What is known of one connected worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WorkerState {
-    pub(super) warm: u32,
-    pub(super) prestarted: u32,
+    pub(super) prepared: Prepared,
     pub(super) running: bool,
 }
 
@@ -278,8 +278,16 @@ impl Queue {
         Stats {
             workers: state.workers.len(),
             running: state.workers.values().filter(|w| w.running).count(),
-            warm: state.workers.values().map(|w| w.warm as usize).sum(),
-            prestarted: state.workers.values().map(|w| w.prestarted as usize).sum(),
+            warm: state
+                .workers
+                .values()
+                .map(|w| w.prepared.warm as usize)
+                .sum(),
+            prestarted: state
+                .workers
+                .values()
+                .map(|w| w.prepared.prestarted as usize)
+                .sum(),
             queued: state.counted() + state.lines[Class::Continuing as usize].len(),
         }
     }

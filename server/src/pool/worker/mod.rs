@@ -1,8 +1,8 @@
 //! The server's side of one worker: a task that follows the worker's protocol from the first
 //! message to the last.
 //!
-//! `Hello`, then for ever: `Ready` -> offered to the queue -> assigned -> `Execute` -> both output
-//! pipes are read while `Started` and `Finished` come in -> answered. Or, for a session: the pipes
+//! `Hello` and `Ready`, then for ever: offered to the queue -> assigned -> `Execute` -> both output
+//! pipes are read until `Finished` comes in -> answered. Or, for a session: the pipes
 //! are given to the caller, and messages are passed on until `Finished`. Whatever breaks the protocol
 //! ends the task and closes the channel, on which the worker ends itself and is restarted by the
 //! supervisor with nothing left over.
@@ -19,7 +19,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use brig_sandbox::protocol::{FromWorker, Job, StopReason, ToWorker, VERSION};
+use brig_sandbox::protocol::{FromWorker, Job, PIPES, Prepared, StopReason, ToWorker, VERSION};
+use brig_sandbox::started::LastStarted;
 use brig_sandbox::wire::Channel;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -72,7 +73,7 @@ impl Reply {
 
 type Answer = Result<StageOutput, ExecuteError>;
 
-/// How long a worker may take to become ready, at its start and between two jobs.
+/// How long a worker may take to become ready at its start.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long a worker may take to end a job that it was told to stop.
@@ -94,11 +95,26 @@ enum Gone {
     Stuck(&'static str),
 }
 
-/// The descriptors of the job to come, as `Ready` brought them.
+/// The descriptors of the job to come, as the worker sent them.
 struct Pipes {
     stdin: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
+}
+
+impl TryFrom<Vec<OwnedFd>> for Pipes {
+    type Error = Gone;
+
+    fn try_from(fds: Vec<OwnedFd>) -> Result<Self, Gone> {
+        let [stdin, stdout, stderr] = <[OwnedFd; PIPES]>::try_from(fds).map_err(|fds| {
+            Gone::Protocol(format!("{} descriptors for {PIPES} pipes", fds.len()))
+        })?;
+        Ok(Self {
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
 }
 
 pub(super) struct Worker {
@@ -149,7 +165,7 @@ impl Worker {
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Gone> {
-        self.greet().await?;
+        let started = Arc::new(self.greet().await?);
         let mut pipes = self.ready().await?;
         loop {
             let mut assignment = self.assigned().await?;
@@ -171,24 +187,26 @@ impl Worker {
             }
             self.queue.update(self.connection, |w| w.running = true);
             let is_typical = assignment.reply.is_typical();
-            self.follow(pipes, assignment).await?;
+            pipes = self.follow(pipes, assignment, &started).await?;
             self.span = Span::none();
-            pipes = self.ready().await?;
             if is_typical {
                 self.queue.served(begun.elapsed());
             }
         }
     }
 
-    async fn greet(&mut self) -> Result<(), Gone> {
+    async fn greet(&mut self) -> Result<LastStarted, Gone> {
         match timeout(READY_WITHIN, self.message()).await {
             Err(_) => Err(Gone::Stuck("say hello")),
             Ok(Ok((
                 FromWorker::Hello {
                     version: VERSION, ..
                 },
-                _,
-            ))) => Ok(()),
+                mut fds,
+            ))) => fds
+                .pop()
+                .map(LastStarted::from)
+                .ok_or_else(|| Gone::Protocol("Hello without a note of starts".to_owned())),
             Ok(Ok((FromWorker::Hello { version, .. }, _))) => Err(Gone::Protocol(format!(
                 "it speaks version {version}, not {VERSION}"
             ))),
@@ -201,20 +219,19 @@ impl Worker {
         let (message, fds) = timeout(READY_WITHIN, self.message())
             .await
             .map_err(|_| Gone::Stuck("become ready"))??;
-        let FromWorker::Ready { warm, prestarted } = message else {
+        let FromWorker::Ready(prepared) = message else {
             return Err(unexpected(&message, "instead of Ready"));
         };
-        let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(fds)
-            .map_err(|fds| Gone::Protocol(format!("Ready came with {} descriptors", fds.len())))?;
+        self.free(prepared);
+        fds.try_into()
+    }
+
+    /// Notes that the worker runs nothing.
+    fn free(&self, prepared: Prepared) {
         self.queue.update(self.connection, |w| {
             w.running = false;
-            (w.warm, w.prestarted) = (warm, prestarted);
+            w.prepared = prepared;
         });
-        Ok(Pipes {
-            stdin,
-            stdout,
-            stderr,
-        })
     }
 
     /// Offers the worker until somebody uses it.
@@ -237,10 +254,8 @@ impl Worker {
             tokio::select! {
                 biased;
                 message = self.message() => {
-                    if let Ok((FromWorker::Warm { warm, prestarted }, _)) = message {
-                        self.queue.update(self.connection, |w| {
-                            (w.warm, w.prestarted) = (warm, prestarted);
-                        });
+                    if let Ok((FromWorker::Warm(prepared), _)) = message {
+                        self.queue.update(self.connection, |w| w.prepared = prepared);
                         continue;
                     }
                     if let Ok(Assignment { reply, .. }) = assignment.try_recv() {
@@ -265,31 +280,43 @@ impl Worker {
         let files = files.iter().map(|(_, file)| file);
         let all = archives.iter().chain(files).chain(stdin);
         let fds: Vec<_> = all.map(|fd| fd.as_fd()).collect();
-        let execute = ToWorker::Execute(Box::new(assignment.job.clone()));
+        let mut job = assignment.job.clone();
+        job.tell_start = matches!(assignment.reply, Reply::Session(_));
+        let execute = ToWorker::Execute(Box::new(job));
         self.channel.send(&execute, &fds).await
     }
 
-    /// Follows the job to its end and answers for it.
-    async fn follow(&mut self, pipes: Pipes, assignment: Assignment) -> Result<(), Gone> {
+    /// Follows the job to its end and answers for it. Returns the pipes of the next one.
+    async fn follow(
+        &mut self,
+        pipes: Pipes,
+        assignment: Assignment,
+        started: &Arc<LastStarted>,
+    ) -> Result<Pipes, Gone> {
         let Assignment {
             job, inputs, reply, ..
         } = assignment;
         drop(inputs);
-        let mut progress = Progress::new(&job);
+        let mut progress = Progress::new(&job, Arc::clone(started));
         match reply {
             Reply::Output(reply, stdout) => {
                 // With nobody at the other end the program reads end-of-file.
                 drop(pipes.stdin);
-                let streams = Streams::new(&job, pipes.stdout, stdout, pipes.stderr)?;
-                self.capture(&mut progress, streams, reply).await
+                let streams = Streams::new(&job, pipes.stdout, stdout, pipes.stderr);
+                self.capture(&mut progress, streams, reply).await?;
             }
             Reply::Session(link) => {
                 let opened = link.opened.send(Ok(ends(pipes, &job)?));
                 // A caller that is gone is noticed like one that goes later.
                 drop(opened);
-                self.accompany(&mut progress, link.follow).await
+                self.accompany(&mut progress, link.follow).await?;
             }
         }
+        let (pipes, prepared) = progress
+            .next
+            .ok_or_else(|| Gone::Protocol("no pipes for the next job".to_owned()))?;
+        self.free(prepared);
+        Ok(pipes)
     }
 
     async fn stop(&self, progress: &mut Progress, reason: StopReason) -> Result<(), Gone> {
@@ -315,8 +342,8 @@ impl Worker {
 fn unexpected(message: &FromWorker, when: &str) -> Gone {
     let name = match message {
         FromWorker::Hello { .. } => "Hello",
-        FromWorker::Ready { .. } => "Ready",
-        FromWorker::Warm { .. } => "Warm",
+        FromWorker::Ready(_) => "Ready",
+        FromWorker::Warm(_) => "Warm",
         FromWorker::Started { .. } => "Started",
         FromWorker::Terminal { .. } => "Terminal",
         FromWorker::Sample { .. } => "Sample",

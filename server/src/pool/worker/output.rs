@@ -2,15 +2,20 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use brig_sandbox::protocol::{Job, StopReason};
 use tokio::sync::oneshot;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::progress::{End, Progress};
 use super::{Answer, Gone, Worker};
 use crate::pool::StageOutput;
 use crate::pool::capture::{Capture, Reading};
+
+/// How long the output of a job is left in its pipes. Most programs are over by then, and each look at
+/// them before that takes time from them; one that writes more than a pipe holds waits so long, once.
+const UNWATCHED: Duration = Duration::from_millis(2);
 
 impl Worker {
     /// Reads what the program writes until all is over.
@@ -39,7 +44,13 @@ impl Worker {
         streams: &mut Streams,
         reply: &mut oneshot::Sender<Answer>,
     ) -> Result<(), Gone> {
+        self.wait_unwatched(progress).await?;
+        streams.drain(&mut self.buffer)?;
+        streams.watch()?;
         while progress.end.is_none() || !streams.ended() {
+            if progress.stoppable() && streams.over_limit() {
+                self.stop(progress, StopReason::OutputLimit).await?;
+            }
             tokio::select! {
                 message = self.channel.recv(), if progress.end.is_none() => {
                     let (message, fds) = message?.ok_or(Gone::Closed)?;
@@ -61,9 +72,20 @@ impl Worker {
                     streams.abandon();
                 }
             }
-            if progress.stoppable() && streams.over_limit() {
-                self.stop(progress, StopReason::OutputLimit).await?;
-            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of a short job.
+    async fn wait_unwatched(&self, progress: &mut Progress) -> Result<(), Gone> {
+        let end = Instant::now() + UNWATCHED;
+        while progress.end.is_none() {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(message) = timeout(left, self.channel.recv()).await else {
+                break;
+            };
+            let (message, fds) = message?.ok_or(Gone::Closed)?;
+            progress.take(message, fds)?;
         }
         Ok(())
     }
@@ -76,22 +98,28 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(
-        job: &Job,
-        stdout: OwnedFd,
-        stream: Reading,
-        stderr: OwnedFd,
-    ) -> io::Result<Self> {
+    pub(super) fn new(job: &Job, stdout: OwnedFd, stream: Reading, stderr: OwnedFd) -> Self {
         let limit_bytes = job.limits.output_bytes;
         let keep_bytes = stream.keep_bytes;
         let errors = Reading {
             keep_bytes,
             tap: None,
         };
-        Ok(Self {
-            stdout: Capture::new(stdout, limit_bytes, stream)?,
-            stderr: Capture::new(stderr, limit_bytes, errors)?,
-        })
+        Self {
+            stdout: Capture::new(stdout, limit_bytes, stream),
+            stderr: Capture::new(stderr, limit_bytes, errors),
+        }
+    }
+
+    fn drain(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.stdout.drain(buffer)?;
+        self.stderr.drain(buffer)
+    }
+
+    /// From here on both are waited for, unless they have ended.
+    fn watch(&mut self) -> io::Result<()> {
+        self.stdout.watch()?;
+        self.stderr.watch()
     }
 
     pub(super) fn ended(&self) -> bool {

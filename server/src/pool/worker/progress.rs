@@ -1,13 +1,15 @@
 //! How far a job is.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use brig_sandbox::protocol::{FromWorker, Job};
+use brig_sandbox::protocol::{FromWorker, Job, Prepared};
 use brig_sandbox::report::{SandboxFault, StageReport};
+use brig_sandbox::started::LastStarted;
 use tokio::time::Instant;
 
-use super::{Gone, unexpected};
+use super::{Gone, Pipes, unexpected};
 use crate::pool::ExecuteError;
 
 /// How long beyond its wall time limit a job may take, for set-up, clean-up and collecting.
@@ -19,7 +21,10 @@ const EOF_WITHIN: Duration = Duration::from_secs(2);
 /// How far a job is.
 pub(super) struct Progress {
     pub(super) job: u64,
+    /// The worker has said so.
     pub(super) started: bool,
+    /// What the worker notes.
+    note: Arc<LastStarted>,
     pub(super) stopped: bool,
     pub(super) deadline: Instant,
     /// The job asked for a terminal, and it has not come yet.
@@ -27,6 +32,8 @@ pub(super) struct Progress {
     /// The master of the program's terminal, until the session has it.
     pub(super) terminal: Option<OwnedFd>,
     pub(super) end: Option<End>,
+    /// What the worker has for the next job, once this one has ended.
+    pub(super) next: Option<(Pipes, Prepared)>,
 }
 
 pub(super) struct End {
@@ -35,16 +42,18 @@ pub(super) struct End {
 }
 
 impl Progress {
-    pub(super) fn new(job: &Job) -> Self {
+    pub(super) fn new(job: &Job, note: Arc<LastStarted>) -> Self {
         let wall_time = Duration::from_millis(job.limits.wall_time_ms);
         Self {
             job: job.id,
             started: false,
+            note,
             stopped: false,
             deadline: Instant::now() + wall_time + JOB_GRACE,
             awaits_terminal: job.pty.is_some(),
             terminal: None,
             end: None,
+            next: None,
         }
     }
 
@@ -55,7 +64,7 @@ impl Progress {
     pub(super) fn take(&mut self, message: FromWorker, mut fds: Vec<OwnedFd>) -> Result<(), Gone> {
         match message {
             // Sent before the job had reached the worker.
-            FromWorker::Warm { .. } => {}
+            FromWorker::Warm(_) => {}
             FromWorker::Started { job } if job == self.job => self.started = true,
             FromWorker::Terminal { job } if job == self.job && self.awaits_terminal => {
                 self.awaits_terminal = false;
@@ -65,8 +74,11 @@ impl Progress {
                 job,
                 result,
                 collected,
+                prepared,
             } if job == self.job => {
-                let collected = if collected { fds.pop() } else { None };
+                let pipes = fds.split_off(usize::from(collected).min(fds.len()));
+                let collected = fds.pop();
+                self.next = Some((pipes.try_into()?, prepared));
                 self.end = Some(End { result, collected });
                 self.deadline = Instant::now() + EOF_WITHIN;
             }
@@ -96,7 +108,7 @@ impl Progress {
 
     pub(super) fn lost(&self) -> ExecuteError {
         ExecuteError::WorkerLost {
-            started: self.started,
+            started: self.started || self.note.is(self.job),
         }
     }
 }
