@@ -338,8 +338,9 @@ impl Stage<'_> {
     fn prepare_for_next(&mut self, mark: &Mark) -> Result<Duration, SandboxFault> {
         let now = crate::init::now_ns().step("read the clock")?;
         let running = Duration::from_nanos(now.saturating_sub(mark.execve_at_ns));
-        if self.pool.is_some() && running < PREPARE_AFTER {
-            return Ok(PREPARE_AFTER - running);
+        let left = PREPARE_AFTER.saturating_sub(running);
+        if self.pool.is_some() && !left.is_zero() {
+            return Ok(left);
         }
         // What fails here fails again when a job needs it, and is reported then; this one goes on.
         if let Some(pool) = self.pool.take()
