@@ -218,12 +218,12 @@ impl Client {
                 collected,
                 ..
             } => {
-                let pipes = fds.split_off(usize::from(collected).min(fds.len()));
+                let (archive, pipes) = protocol::split_finished(collected, fds);
                 self.ready = pipes.try_into().ok();
                 Ok(Some(News::Finished(Finished {
                     job,
                     result,
-                    archive: fds.pop(),
+                    archive,
                 })))
             }
         }

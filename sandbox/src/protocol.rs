@@ -9,6 +9,8 @@
 //! It takes one job at a time, and only when it is ready. A worker whose socket closes is dead, and so
 //! is its job; a worker that sees its socket close ends itself.
 
+use std::os::fd::OwnedFd;
+
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +80,12 @@ pub enum FromWorker {
         /// What the worker has for the next job.
         prepared: Prepared,
     },
+}
+
+/// Parts what comes with [`FromWorker::Finished`]: the archive, if `collected`, and the next job's pipes.
+pub fn split_finished(collected: bool, mut fds: Vec<OwnedFd>) -> (Option<OwnedFd>, Vec<OwnedFd>) {
+    let pipes = fds.split_off(usize::from(collected).min(fds.len()));
+    (fds.pop(), pipes)
 }
 
 /// What a worker has prepared for jobs to come.

@@ -336,10 +336,13 @@ impl Stage<'_> {
 
     /// Makes a sandbox for the next job if it is time for that and none waits. Returns how long there is nothing to do.
     fn prepare_for_next(&mut self, mark: &Mark) -> Result<Duration, SandboxFault> {
+        if self.pool.is_none() {
+            return Ok(MAX_LOOK);
+        }
         let now = crate::init::now_ns().step("read the clock")?;
         let running = Duration::from_nanos(now.saturating_sub(mark.execve_at_ns));
         let left = PREPARE_AFTER.saturating_sub(running);
-        if self.pool.is_some() && !left.is_zero() {
+        if !left.is_zero() {
             return Ok(left);
         }
         // What fails here fails again when a job needs it, and is reported then; this one goes on.

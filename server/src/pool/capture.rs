@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{SFlag, fstat};
 use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe;
 
@@ -88,16 +90,16 @@ pub(super) struct Capture {
 const READS_PER_TURN: usize = 8;
 
 impl Capture {
-    /// Takes over a pipe's non-blocking read end. It is not waited for before [`Capture::watch`].
-    pub(super) fn new(fd: OwnedFd, limit_bytes: u64, stream: Reading) -> Self {
+    /// Takes over a pipe's read end. It is not waited for before [`Capture::watch`].
+    pub(super) fn new(fd: OwnedFd, limit_bytes: u64, stream: Reading) -> io::Result<Self> {
         let Reading { keep_bytes, tap } = stream;
-        Self {
-            source: Source::Idle(fd.into()),
+        Ok(Self {
+            source: Source::Idle(non_blocking_pipe(fd)?),
             limit_bytes,
             keep_bytes: keep_bytes.map_or(limit_bytes, |keep| keep.min(limit_bytes)),
             tap,
             captured: Captured::default(),
-        }
+        })
     }
 
     /// From here on [`Capture::readable`] waits for the stream.
@@ -159,6 +161,16 @@ impl Capture {
     }
 }
 
+/// Makes sure that reading from `fd` never waits, whatever a worker sent.
+fn non_blocking_pipe(fd: OwnedFd) -> io::Result<File> {
+    let kind = SFlag::from_bits_truncate(fstat(&fd)?.st_mode) & SFlag::S_IFMT;
+    if kind != SFlag::S_IFIFO {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a pipe"));
+    }
+    fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(fd.into())
+}
+
 /// At most the first `count` of `bytes`.
 fn first(bytes: &[u8], count: u64) -> &[u8] {
     &bytes[..bytes
@@ -175,12 +187,7 @@ mod tests {
 
     async fn capture(limit_bytes: u64, stream: Reading, content: &[u8]) -> Capture {
         let (read, write) = std::io::pipe().unwrap();
-        nix::fcntl::fcntl(
-            &read,
-            nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
-        )
-        .unwrap();
-        let mut capture = Capture::new(read.into(), limit_bytes, stream);
+        let mut capture = Capture::new(read.into(), limit_bytes, stream).unwrap();
         let mut write = write;
         write.write_all(content).unwrap();
         drop(write);
@@ -197,13 +204,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_stream_is_read_without_being_watched() {
+        // It blocks, which a worker should not send.
         let (read, mut write) = std::io::pipe().unwrap();
-        nix::fcntl::fcntl(
-            &read,
-            nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
-        )
-        .unwrap();
-        let mut capture = Capture::new(read.into(), 100, Reading::default());
+        let mut capture = Capture::new(read.into(), 100, Reading::default()).unwrap();
         let mut buffer = [0; 16];
         capture.drain(&mut buffer).unwrap();
         assert!(!capture.ended());
@@ -212,6 +215,12 @@ mod tests {
         capture.drain(&mut buffer).unwrap();
         assert!(capture.ended());
         assert_eq!(capture.into_captured().kept, b"short");
+    }
+
+    #[test]
+    fn what_is_no_pipe_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(Capture::new(file.into(), 100, Reading::default()).is_err());
     }
 
     #[tokio::test]

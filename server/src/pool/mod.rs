@@ -273,7 +273,9 @@ impl Lease {
 
     /// Starts `job` (as with [`Lease::execute`]) and leaves its pipes to the caller.
     pub async fn open(self, job: Job, inputs: Inputs, pace: Pace) -> Result<Session, ExecuteError> {
-        let job = inputs.announce(self.job, job)?;
+        let mut job = inputs.announce(self.job, job)?;
+        // Its caller waits for that.
+        job.tell_start = true;
         let Self { offer, account, .. } = self;
         let (link, opening) = session::link(account, pace);
         let span = stage_span(&job);

@@ -280,9 +280,7 @@ impl Worker {
         let files = files.iter().map(|(_, file)| file);
         let all = archives.iter().chain(files).chain(stdin);
         let fds: Vec<_> = all.map(|fd| fd.as_fd()).collect();
-        let mut job = assignment.job.clone();
-        job.tell_start = matches!(assignment.reply, Reply::Session(_));
-        let execute = ToWorker::Execute(Box::new(job));
+        let execute = ToWorker::Execute(Box::new(assignment.job.clone()));
         self.channel.send(&execute, &fds).await
     }
 
@@ -302,7 +300,7 @@ impl Worker {
             Reply::Output(reply, stdout) => {
                 // With nobody at the other end the program reads end-of-file.
                 drop(pipes.stdin);
-                let streams = Streams::new(&job, pipes.stdout, stdout, pipes.stderr);
+                let streams = Streams::new(&job, pipes.stdout, stdout, pipes.stderr)?;
                 self.capture(&mut progress, streams, reply).await?;
             }
             Reply::Session(link) => {

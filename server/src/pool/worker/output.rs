@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brig_sandbox::protocol::{Job, StopReason};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::progress::{End, Progress};
 use super::{Answer, Gone, Worker};
@@ -80,8 +80,7 @@ impl Worker {
     async fn wait_unwatched(&self, progress: &mut Progress) -> Result<(), Gone> {
         let end = Instant::now() + UNWATCHED;
         while progress.end.is_none() {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(message) = timeout(left, self.channel.recv()).await else {
+            let Ok(message) = timeout_at(end, self.channel.recv()).await else {
                 break;
             };
             let (message, fds) = message?.ok_or(Gone::Closed)?;
@@ -98,17 +97,22 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(job: &Job, stdout: OwnedFd, stream: Reading, stderr: OwnedFd) -> Self {
+    pub(super) fn new(
+        job: &Job,
+        stdout: OwnedFd,
+        stream: Reading,
+        stderr: OwnedFd,
+    ) -> io::Result<Self> {
         let limit_bytes = job.limits.output_bytes;
         let keep_bytes = stream.keep_bytes;
         let errors = Reading {
             keep_bytes,
             tap: None,
         };
-        Self {
-            stdout: Capture::new(stdout, limit_bytes, stream),
-            stderr: Capture::new(stderr, limit_bytes, errors),
-        }
+        Ok(Self {
+            stdout: Capture::new(stdout, limit_bytes, stream)?,
+            stderr: Capture::new(stderr, limit_bytes, errors)?,
+        })
     }
 
     fn drain(&mut self, buffer: &mut [u8]) -> io::Result<()> {

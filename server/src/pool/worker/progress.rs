@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brig_sandbox::protocol::{FromWorker, Job, Prepared};
+use brig_sandbox::protocol::{FromWorker, Job, Prepared, split_finished};
 use brig_sandbox::report::{SandboxFault, StageReport};
 use brig_sandbox::started::LastStarted;
 use tokio::time::Instant;
@@ -76,8 +76,7 @@ impl Progress {
                 collected,
                 prepared,
             } if job == self.job => {
-                let pipes = fds.split_off(usize::from(collected).min(fds.len()));
-                let collected = fds.pop();
+                let (collected, pipes) = split_finished(collected, fds);
                 self.next = Some((pipes.try_into()?, prepared));
                 self.end = Some(End { result, collected });
                 self.deadline = Instant::now() + EOF_WITHIN;
