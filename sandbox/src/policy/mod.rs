@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub mod seccomp;
+mod shorten;
 
 /// One policy, as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
 };
 
+use super::shorten::shorten;
 use super::{Action, Compare, Condition, Policy, errno_by_name};
 use crate::limits::Limits;
 use crate::sys::memfd;
@@ -43,6 +44,13 @@ pub enum CompileError {
 
 /// Compiles the system call part of `policy`.
 pub fn compile(policy: &Policy) -> Result<Program, CompileError> {
+    let program = compile_at_length(policy)?;
+    let short = shorten(program.instructions()).and_then(Program::of);
+    Ok(short.unwrap_or(program))
+}
+
+/// As libseccomp does it.
+pub(super) fn compile_at_length(policy: &Policy) -> Result<Program, CompileError> {
     let seccomp = &policy.seccomp;
     let default = action_of(&seccomp.default_action);
     let mut filter = ScmpFilterContext::new(default)?;

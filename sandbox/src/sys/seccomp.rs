@@ -12,10 +12,7 @@ pub struct Program(Vec<libc::sock_filter>);
 impl Program {
     /// Reads instructions from `bytes` as `seccomp_export_bpf(3)` writes them: 8 bytes each.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        if bytes.is_empty()
-            || !bytes.len().is_multiple_of(8)
-            || bytes.len() / 8 > usize::from(u16::MAX)
-        {
+        if !bytes.len().is_multiple_of(8) {
             return None;
         }
         let instruction = |b: &[u8]| libc::sock_filter {
@@ -24,17 +21,28 @@ impl Program {
             jf: b[3],
             k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
         };
-        Some(Self(bytes.chunks_exact(8).map(instruction).collect()))
+        Self::of(bytes.chunks_exact(8).map(instruction).collect())
     }
 
-    /// How many instructions it has.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    /// As [`Program::from_bytes`] reads it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let instruction = |i: &libc::sock_filter| {
+            let (code, k) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
+            [&code[..], &[i.jt, i.jf], &k[..]].concat()
+        };
+        self.0.iter().flat_map(instruction).collect()
     }
 
-    /// Never: [`Program::from_bytes`] refuses empty programs.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Its instructions.
+    pub(crate) fn instructions(&self) -> &[libc::sock_filter] {
+        &self.0
+    }
+
+    /// The one of these instructions, if it is not too long to be one.
+    pub(crate) fn of(instructions: Vec<libc::sock_filter>) -> Option<Self> {
+        (1..=usize::from(u16::MAX))
+            .contains(&instructions.len())
+            .then_some(Self(instructions))
     }
 }
 
