@@ -155,20 +155,32 @@ impl Reader {
         &self.entries
     }
 
+    /// Each entry with the place of its content in [`Reader::file`], in order.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (&Entry, u64)> {
+        self.entries.iter().scan(self.contents_at, |next, entry| {
+            let at = *next;
+            *next += entry.len;
+            Some((entry, at))
+        })
+    }
+
+    /// The file that it reads.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Gives each entry with a reader over its content to `each`, in order.
     pub fn for_each(
         &self,
         mut each: impl FnMut(&Entry, &mut dyn Read) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut offset = self.contents_at;
-        for entry in &self.entries {
+        for (entry, offset) in self.positions() {
             let mut content = ReadAt {
                 file: &self.file,
                 offset,
                 left: entry.len,
             };
             each(entry, &mut content)?;
-            offset += entry.len;
         }
         Ok(())
     }

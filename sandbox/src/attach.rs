@@ -37,15 +37,21 @@ pub fn copy_in(fd: OwnedFd, dir: &Path, path: &str) -> io::Result<()> {
             .create(parent)?;
     }
     let mut copy = File::create(&target)?;
-    copy_bytes(&source, &mut copy, status.len())?;
+    copy_bytes(&source, 0, status.len(), &mut copy)?;
     copy.set_permissions(Permissions::from_mode(0o444))
 }
 
-fn copy_bytes(source: &File, copy: &mut File, len: u64) -> io::Result<()> {
+/// Appends the `len` bytes of `source` from `offset` on to `copy`.
+pub(crate) fn copy_bytes(
+    source: &File,
+    mut offset: u64,
+    len: u64,
+    copy: &mut File,
+) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut offset = 0;
-    while offset < len {
-        let wanted = usize::try_from(len - offset).map_or(CHUNK_BYTES, |n| n.min(CHUNK_BYTES));
+    let end = offset.saturating_add(len);
+    while offset < end {
+        let wanted = usize::try_from(end - offset).map_or(CHUNK_BYTES, |n| n.min(CHUNK_BYTES));
         match source.read_at(&mut chunk[..wanted], offset) {
             Ok(0) => return Err(invalid("the file is shorter than it was")),
             Ok(n) => {

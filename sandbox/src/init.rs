@@ -20,6 +20,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
@@ -27,6 +28,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, sethostname};
 
@@ -39,7 +41,7 @@ use crate::limits::Limits;
 use crate::policy::ProcMount;
 use crate::prestart::Release;
 use crate::prestart::hold::{self, Held};
-use crate::program::{self, Memory};
+use crate::program::{self, Inheritance, Memory};
 use crate::report::SandboxFault;
 use crate::step::Step;
 use crate::sys::clone::{Forked, fork};
@@ -107,6 +109,7 @@ fn boot<'a>(birth: &Birth<'a>) -> Result<Init<'a>, SandboxFault> {
         forbid_namespaces().step("forbid nested namespaces")?;
     }
     let clock = enter_time_namespace(birth.shape.off).step("enter a time namespace")?;
+    let shelf = ManuallyDrop::new(open_shelf().step("open the shelf")?);
     make_work_dirs(birth.shape.off).step("mount /box and /tmp")?;
     cover_proc(birth.shape).step("mount /proc")?;
     if !birth.shape.off.contains(Layers::UTS_NAMESPACE) {
@@ -125,7 +128,11 @@ fn boot<'a>(birth: &Birth<'a>) -> Result<Init<'a>, SandboxFault> {
         ours.as_raw_fd(),
         signals.as_raw_fd(),
     ];
-    let mut programs = vec![theirs.as_raw_fd(), birth.jobs.as_raw_fd()];
+    let mut programs = vec![
+        theirs.as_raw_fd(),
+        birth.jobs.as_raw_fd(),
+        shelf.as_raw_fd(),
+    ];
     programs.extend(birth.entry.fds().iter().map(AsRawFd::as_raw_fd));
     programs.extend(birth.context.fds().map(|fd| fd.as_raw_fd()));
     // First what neither of the two needs: a fork copies every descriptor.
@@ -150,13 +157,18 @@ fn boot<'a>(birth: &Birth<'a>) -> Result<Init<'a>, SandboxFault> {
         capabilities::drop_working_sets().step("drop init's capabilities")?;
         keep_only(&own).step("close the program's descriptors")
     };
-    // Of this process's copy `settle` disposes.
+    // Of this process's copies of this and the shelf `settle` disposes.
     let theirs = ManuallyDrop::new(theirs);
-    let shared = share_with_program(birth, &ours, &theirs, &init.signals, &settle)?;
+    let inheritance = Inheritance {
+        init: &theirs,
+        shelf: shelf.as_fd(),
+    };
+    let shared = share_with_program(birth, &ours, inheritance, &init.signals, &settle)?;
     init.first = if let Some(first) = shared {
         first
     } else {
-        let first = fork_program(birth, ManuallyDrop::into_inner(theirs), clock)?;
+        let first = fork_program(birth, inheritance, clock)?;
+        drop(ManuallyDrop::into_inner(theirs));
         if birth.script.is_some() {
             trace(first, &ours)?;
         }
@@ -209,6 +221,12 @@ fn enter_time_namespace(off: Layers) -> io::Result<u64> {
         format!("monotonic -{monotonic} 0\nboottime -{boottime} 0\n"),
     )?;
     Ok(monotonic.unsigned_abs() * 1_000_000_000)
+}
+
+/// What is about to be covered.
+fn open_shelf() -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open("/box", flags, Mode::empty())
 }
 
 /// One tmpfs serves `/box` and `/tmp`, so that one size caps both. Its root stays hidden below
@@ -264,10 +282,14 @@ fn cgroup_to_start_in<'a>(birth: &Birth<'a>) -> Option<BorrowedFd<'a>> {
     }
 }
 
-fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, SandboxFault> {
+fn fork_program(
+    birth: &Birth<'_>,
+    inheritance: Inheritance<'_>,
+    clock: u64,
+) -> Result<Pid, SandboxFault> {
     match fork(CloneFlags::empty(), cgroup_to_start_in(birth)).step("fork the program's process")? {
         Forked::Parent { pid, .. } => Ok(pid),
-        Forked::Child => be_child(|| program::run(birth, &init, Memory::Copied(clock))),
+        Forked::Child => be_child(|| program::run(birth, inheritance, Memory::Copied(clock))),
     }
 }
 
@@ -276,7 +298,7 @@ fn fork_program(birth: &Birth<'_>, init: Channel, clock: u64) -> Result<Pid, San
 fn share_with_program(
     birth: &Birth<'_>,
     ours: &Channel,
-    theirs: &Channel,
+    inheritance: Inheritance<'_>,
     signals: &SignalFd,
     settle: &dyn Fn() -> Result<(), SandboxFault>,
 ) -> Result<Option<Pid>, SandboxFault> {
@@ -290,7 +312,7 @@ fn share_with_program(
         supervisor: birth.worker.as_fd(),
         marks: birth.marks,
     };
-    let body = || program::run(birth, theirs, Memory::Shared);
+    let body = || program::run(birth, inheritance, Memory::Shared);
     let (cgroup, stack) = (cgroup_to_start_in(birth), &birth.context.stack);
     let shared = share::share(cgroup, stack, watched, body, |_| {
         settle()?;

@@ -16,6 +16,7 @@ use crate::prestart::Release;
 use crate::probe::Probe;
 use crate::protocol::{Collect, Job};
 use crate::report::SandboxFault;
+use crate::shelf::Shown;
 
 /// From the worker to init.
 #[derive(Debug, Serialize, Deserialize)]
@@ -111,12 +112,25 @@ impl Resources {
 
 /// From the worker to the program's process. Carries stdin, stdout, stderr, then the archives, then
 /// the attached files.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProgramJob {
     /// The job.
     pub job: Job,
+    /// Files from the worker's shelf, in the place of archives.
+    pub shown: Vec<Shown>,
     /// What to do instead of executing the job's program.
     pub probe: Option<Probe>,
+}
+
+impl From<Job> for ProgramJob {
+    /// One whose files are yet to be placed.
+    fn from(job: Job) -> Self {
+        Self {
+            job,
+            shown: Vec::new(),
+            probe: None,
+        }
+    }
 }
 
 /// From the program's process to the worker.

@@ -24,6 +24,7 @@ pub mod protocol;
 pub mod report;
 pub mod rootfs;
 pub mod selfcheck;
+pub mod shelf;
 pub mod spawn;
 pub mod started;
 pub mod step;

@@ -36,6 +36,7 @@ use crate::policy::seccomp::{EXECUTABLE_FD, LISTENER_SOCKET_FD};
 use crate::probe;
 use crate::protocol::{Job, WindowSize};
 use crate::report::SandboxFault;
+use crate::shelf;
 use crate::step::Step;
 use crate::sys::exec::{StringArray, execve, execve_fd};
 use crate::sys::open::close_range;
@@ -50,6 +51,15 @@ use crate::worker::CompiledPolicy;
 
 /// What the program's process has from init.
 #[derive(Clone, Copy, Debug)]
+pub struct Inheritance<'a> {
+    /// The channel to it.
+    pub init: &'a Channel,
+    /// The worker's shelf ([`crate::shelf`]), below `/box`.
+    pub shelf: BorrowedFd<'a>,
+}
+
+/// Whose memory the program's process has.
+#[derive(Clone, Copy, Debug)]
 pub enum Memory {
     /// A copy of all its memory, and its own time namespace: nanoseconds which, added to this process's
     /// CLOCK_MONOTONIC, give the host's.
@@ -61,10 +71,12 @@ pub enum Memory {
 /// Is the program's process. Runs in a child of init.
 ///
 /// If what it executes is to be held ([`crate::prestart`]), it first waits for init to trace it.
-pub fn run(birth: &Birth<'_>, init: &Channel, memory: Memory) -> ! {
+pub fn run(birth: &Birth<'_>, inheritance: Inheritance<'_>, memory: Memory) -> ! {
+    let Inheritance { init, shelf } = inheritance;
     let process = Process {
         birth,
         init,
+        shelf,
         memory,
     };
     let Err(fault) = process.prepare_and_run();
@@ -89,6 +101,7 @@ pub fn rlimit_cpu_seconds(cpu_time_ms: u64, setup_cpu_ns: u64) -> u64 {
 struct Process<'a> {
     birth: &'a Birth<'a>,
     init: &'a Channel,
+    shelf: BorrowedFd<'a>,
     memory: Memory,
 }
 
@@ -99,13 +112,17 @@ impl Process<'_> {
             self.be_traced()?;
         }
         let cpu_before_ns = self.enter_cgroup().step("enter the program's cgroup")?;
-        let mut keep = vec![self.init.as_raw_fd(), self.birth.jobs.as_raw_fd()];
+        let mut keep = vec![
+            self.init.as_raw_fd(),
+            self.birth.jobs.as_raw_fd(),
+            self.shelf.as_raw_fd(),
+        ];
         keep.extend(self.birth.context.fds().map(|fd| fd.as_raw_fd()));
         keep_only(&keep).step("close inherited descriptors")?;
         if let Memory::Shared = self.memory {
             self.park()?;
         }
-        let Some((ProgramJob { job, probe }, fds)) =
+        let Some((ProgramJob { job, shown, probe }, fds)) =
             self.birth.jobs.recv().step("receive the job")?
         else {
             // This sandbox is not needed any more.
@@ -126,6 +143,10 @@ impl Process<'_> {
         for (file, path) in files.into_iter().zip(&job.files) {
             attach::copy_in(file, Path::new("/box"), path)
                 .step("copy the attached files to /box")?;
+        }
+        for file in &shown {
+            shelf::show(self.shelf, file, Path::new("/box"))
+                .step("show the compiled files in /box")?;
         }
         let stdio = match job.pty {
             Some(size) => self.make_terminal(size)?,
@@ -368,7 +389,7 @@ struct Descriptors {
 
 impl Descriptors {
     fn split(mut fds: Vec<OwnedFd>, job: &Job) -> Result<Self, SandboxFault> {
-        let archives = usize::from(job.archives);
+        let archives = job.archives.len();
         if fds.len() != 3 + archives + job.files.len() {
             return Err(SandboxFault {
                 step: "receive the job".to_owned(),

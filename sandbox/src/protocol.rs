@@ -21,7 +21,7 @@ use crate::probe::Probe;
 use crate::report::{Sample, SandboxFault, StageReport};
 
 /// Changes whenever a message changes its form.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// The largest encoded message. The default `SO_SNDBUF` of a Unix socket is 212,992 bytes
 /// (`net.core.wmem_default`); larger things travel as descriptors.
@@ -49,7 +49,7 @@ pub enum FromWorker {
     /// Can take its first job now. Carries the [`PIPES`] of the job to come: the write end of its
     /// stdin pipe, the read ends of its stdout and stderr pipes, in this order, all non-blocking.
     Ready(Prepared),
-    /// Has filled its pool while idle.
+    /// Has filled its pool, and is idle.
     Warm(Prepared),
     /// The program is about to be handed to its sandbox: from here on it may have run. Only if [`Job::tell_start`].
     Started {
@@ -100,7 +100,7 @@ pub struct Prepared {
 /// From the server to a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Run this. Carries `job.archives` descriptors of sealed archives, then one for each of
+    /// Run this. Carries the descriptors of `job.archives`, then one for each of
     /// `job.files`, then, if `job.stdin_attached`, one for stdin.
     Execute(Box<Job>),
     /// Like `Execute`, but run a probe in the program's place, with layers `off`. Only the
@@ -221,9 +221,10 @@ pub struct Job {
     pub env: Vec<String>,
     /// What it may use.
     pub limits: Limits,
-    /// How many archives of files to unpack into `/box` come along, in order; at most
-    /// [`MAX_ARCHIVES`].
-    pub archives: u8,
+    /// The sealed archives of files for `/box` that come along, in order; at most [`MAX_ARCHIVES`]. If one has a
+    /// number, it may come again, and the worker may keep it under that ([`crate::shelf`]): no other archive must
+    /// ever have the same.
+    pub archives: Vec<Option<u64>>,
     /// Paths below `/box` of files that come along as descriptors, at most [`MAX_FILES`]: the
     /// sandbox copies them there, read-only, after unpacking the archives ([`crate::attach`]).
     pub files: Vec<String>,

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::layers::Layers;
 use crate::prepared;
 use crate::report::SandboxFault;
+use crate::shelf;
 use crate::step::Step;
 use crate::sys::mount::{NO_DEV, NO_SUID, READ_ONLY, attach, clone_tree, set_attributes};
 
@@ -92,8 +93,8 @@ struct Source {
 }
 
 /// Builds the tree and makes it this process's root. Needs CAP_SYS_ADMIN over a mount namespace
-/// that nobody else uses.
-pub fn enter(spec: &RootfsSpec, off: Layers) -> Result<(), SandboxFault> {
+/// that nobody else uses. Returns the directory of the tree's [`shelf`].
+pub fn enter(spec: &RootfsSpec, off: Layers) -> Result<OwnedFd, SandboxFault> {
     let mut sources = host_trees(spec, off)?;
     if spec.prepared {
         let tree = prepared::tree(off.contains(Layers::READONLY));
@@ -115,6 +116,7 @@ pub fn enter(spec: &RootfsSpec, off: Layers) -> Result<(), SandboxFault> {
     for source in sources {
         attach_source(&source).step(&format!("bind {}", source.target.display()))?;
     }
+    let shelf = shelf::mount_at(Path::new("box")).step("mount the shelf")?;
     mount_proc().step("mount /proc for the worker")?;
     pivot_into_cwd().step("pivot into the new root")?;
     let flags = MsFlags::MS_REMOUNT
@@ -122,7 +124,8 @@ pub fn enter(spec: &RootfsSpec, off: Layers) -> Result<(), SandboxFault> {
         | MsFlags::MS_RDONLY
         | MsFlags::MS_NOSUID
         | MsFlags::MS_NODEV;
-    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).step("make the root read-only")
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).step("make the root read-only")?;
+    Ok(shelf)
 }
 
 fn mount_tmpfs(target: &Path) -> io::Result<()> {

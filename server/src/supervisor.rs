@@ -39,6 +39,7 @@ use brig_sandbox::prestart;
 use brig_sandbox::protocol::Control;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::selfcheck::{self, Finding};
+use brig_sandbox::shelf;
 use brig_sandbox::spawn::{Launcher, WorkerProcess};
 use brig_sandbox::sys::clone::{Forked, fork};
 use brig_sandbox::sys::exec::{StringArray, execve};
@@ -141,7 +142,10 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
         base: hierarchies.create_base()?,
         identity,
         caps: WorkerCaps {
-            memory_bytes: memory_bytes + WORKER_OVERHEAD_BYTES + prestarted * prestart::MAX_BYTES,
+            memory_bytes: memory_bytes
+                + WORKER_OVERHEAD_BYTES
+                + shelf::MAX_BYTES
+                + prestarted * prestart::MAX_BYTES,
             processes: processes + WORKER_OVERHEAD_PROCESSES + prestarted * prestart::MAX_PROCESSES,
         },
         rootfs: RootfsSpec {

@@ -27,7 +27,7 @@ async fn a_run_answers_with_what_the_program_wrote() {
     let app = app(|_| {});
     FakeWorker::serve(&app, 0, |worker, job| {
         assert!(job.job.stdin_attached);
-        assert_eq!(job.fds.len(), usize::from(job.job.archives) + 1);
+        assert_eq!(job.fds.len(), job.job.archives.len() + 1);
         worker.print(job, "hello");
     });
     let answer = post(&app, program()).await;

@@ -25,7 +25,7 @@ use brig_server::judge::checker::{Judged, Judgement, Setup};
 use brig_server::judge::interactive::{
     Deadlock, Pairs, PlayOptions, Played, Role, Ruling, What, Words, play, verdict,
 };
-use brig_server::pool::{Class, Inputs, Lease, Pace, Pool, Session, Turn};
+use brig_server::pool::{Archive, Class, Inputs, Lease, Pace, Pool, Session, Turn};
 use libtest_mimic::{Arguments, Trial};
 
 /// Says whether the number looked for is less than, more than or equal to each line.
@@ -115,7 +115,7 @@ async fn open(lease: Lease, source: &str, limits: Limits, judge: bool) -> Sessio
             inputs.files.push(((*name).to_owned(), Arc::new(fd)));
         }
     }
-    inputs.archives = vec![Arc::new(archive::pack(files).unwrap())];
+    inputs.archives = vec![Archive::once(archive::pack(files).unwrap())];
     lease.open(job, inputs, Pace::Programs).await.unwrap()
 }
 

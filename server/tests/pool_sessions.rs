@@ -11,7 +11,7 @@ use std::time::Duration;
 use brig_sandbox::protocol::{FromWorker, Job, StopReason, ToWorker, UserSignal};
 use brig_sandbox::report::{Outcome, Sample};
 use brig_server::http::App;
-use brig_server::pool::{ExecuteError, Inputs, Pace, Reading, Session, Turn};
+use brig_server::pool::{Archive, ExecuteError, Inputs, Pace, Reading, Session, Turn};
 use http_support::{FakeJob, FakeWorker, app, report, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -28,10 +28,14 @@ async fn open(app: &App, inputs: Inputs) -> Result<Session, ExecuteError> {
     lease.open(job(), inputs, Pace::Programs).await
 }
 
-fn file(content: &str) -> Arc<OwnedFd> {
+fn open_file(content: &str) -> OwnedFd {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content.as_bytes()).unwrap();
-    Arc::new(file.into())
+    file.into()
+}
+
+fn file(content: &str) -> Arc<OwnedFd> {
+    Arc::new(open_file(content))
 }
 
 fn content_of(fd: &OwnedFd) -> String {
@@ -84,13 +88,16 @@ async fn files_go_between_archives_and_stdin() {
     FakeWorker::serve(&app, 0, |worker, mut job| {
         let fds: Vec<_> = job.fds.iter().map(content_of).collect();
         assert_eq!(fds, ["archive", "in", "ans", "stdin"]);
-        assert_eq!((job.job.archives, job.job.stdin_attached), (1, true));
+        assert_eq!(
+            (job.job.archives.clone(), job.job.stdin_attached),
+            (vec![None], true)
+        );
         assert_eq!(job.job.files, ["input", "answer"]);
         assert_eq!(job.stdin.read(&mut [0]).unwrap(), 0);
         worker.print(job, "");
     });
     let inputs = Inputs {
-        archives: vec![file("archive")],
+        archives: vec![Archive::once(open_file("archive"))],
         files: vec![
             ("input".to_owned(), file("in")),
             ("answer".to_owned(), file("ans")),

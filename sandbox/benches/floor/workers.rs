@@ -106,7 +106,7 @@ fn run(client: &mut Client, files: &OwnedFd) -> StageReport {
         policy: "strict".to_owned(),
         argv: vec!["./main".to_owned()],
         env: vec!["PATH=/usr/bin".to_owned()],
-        archives: 1,
+        archives: vec![None],
         ..Job::default()
     };
     let watch = Watch {

@@ -467,7 +467,7 @@ fn job(args: &RunArgs, policy: String) -> Job {
         argv: args.command.clone(),
         env: defaults.chain(args.env.iter().cloned()).collect(),
         limits: args.limits.limits(),
-        archives: 1,
+        archives: vec![None],
         stdin_attached: true,
         collect: (!args.collect.is_empty()).then(|| Collect {
             globs: args.collect.clone(),

@@ -239,12 +239,12 @@ mod tests {
             id: 1,
             argv: vec!["python3".to_owned()],
             script: Some("main.py".to_owned()),
-            archives: 1,
+            archives: vec![None],
             ..Job::default()
         };
         let of = |job: &Job| Key::of(job, stdin.as_fd());
         let mut same = base.clone();
-        (same.id, same.archives) = (2, 2);
+        (same.id, same.archives) = (2, vec![None; 2]);
         same.limits.cpu_time_ms += 1;
         same.limits.wall_time_ms += 1;
         same.limits.output_bytes += 1;

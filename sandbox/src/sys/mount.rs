@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::check;
 
@@ -30,10 +30,18 @@ struct MountAttr {
 
 /// A detached copy of the mounts at and below `path`.
 pub fn clone_tree(path: &CStr) -> io::Result<OwnedFd> {
-    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC.cast_unsigned();
+    open_tree(libc::AT_FDCWD, path, AT_RECURSIVE)
+}
+
+/// A detached copy of the mount at `path` below `dir`, and of none below it.
+pub fn clone_tree_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
+    open_tree(dir.as_raw_fd(), path, 0)
+}
+
+fn open_tree(dir: RawFd, path: &CStr, flags: u32) -> io::Result<OwnedFd> {
+    let flags = OPEN_TREE_CLONE | flags | libc::O_CLOEXEC.cast_unsigned();
     // SAFETY: `path` is NUL-terminated.
-    let fd =
-        check(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
+    let fd = check(unsafe { libc::syscall(libc::SYS_open_tree, dir, path.as_ptr(), flags) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -12,12 +12,15 @@
 //! namespace, inits and programs included.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::unistd::{Pid, pipe2};
 use serde::{Deserialize, Serialize};
@@ -33,13 +36,15 @@ use crate::prepared;
 use crate::protocol::{self, FromWorker, PIPES, Prepared, ToWorker};
 use crate::report::SandboxFault;
 use crate::rootfs::{self, RootfsSpec};
+use crate::shelf::Shelf;
 use crate::started::LastStarted;
 use crate::step::Step;
-use crate::sys::clone::assert_single_threaded;
-use crate::sys::process::trim_heap;
+use crate::sys::clone::{Forked, assert_single_threaded, fork};
+use crate::sys::memfd;
+use crate::sys::process::{be_child, exit_now, reap_pidfd, trim_heap};
 use crate::sys::seccomp::Program;
 use crate::sys::share::ChildStack;
-use crate::wire::Channel;
+use crate::wire::{Channel, encode};
 
 mod pool;
 mod prestarted;
@@ -135,14 +140,16 @@ impl Context {
 pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
     assert_single_threaded();
     prctl::set_name(c"brig-worker").step("set the process name")?;
-    let context = lock_in(settings)?;
+    let (context, shelf) = lock_in(settings)?;
     let mut worker = Worker {
         pool: Pool::new(settings.warm),
         prestarts: Prestarts::new(settings.prestarted),
+        shelf,
         context,
         server,
         started: LastStarted::new().step("make the note of the last start")?,
         spare: None,
+        untold: false,
     };
     let Some(mut pipes) = worker.greet(settings.index)? else {
         return Ok(());
@@ -154,24 +161,25 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
 }
 
 /// Everything that takes rights, then the end of all rights.
-fn lock_in(settings: &Settings) -> Result<Context, SandboxFault> {
+fn lock_in(settings: &Settings) -> Result<(Context, Shelf), SandboxFault> {
     let group = WorkerGroup::open(&settings.cgroup).step("open the worker's cgroup")?;
     if let Some(cpu) = settings.cpu {
         stay_on(cpu).step("stay on one CPU")?;
     }
-    rootfs::enter(&settings.rootfs, settings.off)?;
+    let shelf = rootfs::enter(&settings.rootfs, settings.off)?;
     let policies = compile(policies_of(settings))?;
     capabilities::drop_all().step("drop the worker's capabilities")?;
     prctl::set_no_new_privs().step("set no_new_privs")?;
     trim_heap();
-    Ok(Context {
+    let context = Context {
         uid: settings.uid,
         gid: settings.gid,
         policies,
         off: settings.off,
         group,
         stack: ChildStack::new().step("map a stack")?,
-    })
+    };
+    Ok((context, Shelf::new(shelf)))
 }
 
 /// What is forked from here on inherits it.
@@ -196,14 +204,12 @@ fn policies_of(settings: &Settings) -> Vec<Policy> {
 
 /// Prepares `policies` for the file tree that sandboxes will have.
 fn compile(policies: Vec<Policy>) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
+    let programs = compile_apart(&policies)?;
     let mut lookup = landlock::Lookup::default();
-    let compile = |policy: Policy| {
-        let program = policy::seccomp::compile(&policy).map_err(|e| SandboxFault {
-            step: "compile the policies".to_owned(),
-            detail: format!("{}: {e}", policy.name),
-            errno: None,
-            started: false,
-        })?;
+    let compile = |(policy, program): (Policy, Vec<u8>)| {
+        let program = Program::from_bytes(&program)
+            .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData))
+            .step(COMPILE)?;
         let compiled = CompiledPolicy {
             program,
             allows_execve: policy.allows("execve"),
@@ -212,17 +218,52 @@ fn compile(policies: Vec<Policy>) -> Result<BTreeMap<String, CompiledPolicy>, Sa
         };
         Ok((compiled.policy.name.clone(), compiled))
     };
-    policies.into_iter().map(compile).collect()
+    policies.into_iter().zip(programs).map(compile).collect()
+}
+
+const COMPILE: &str = "compile the policies";
+
+/// The filters of `policies`, compiled by a child process: the holes that this leaves in the heap would become many
+/// pages that each init and the worker after its fork have to copy, for what they allocate lands in them.
+fn compile_apart(policies: &[Policy]) -> Result<Vec<Vec<u8>>, SandboxFault> {
+    let filter = |policy: &Policy| match policy::seccomp::compile(policy) {
+        Ok(program) => Ok(program.to_bytes()),
+        Err(e) => Err(SandboxFault {
+            step: COMPILE.to_owned(),
+            detail: format!("{}: {e}", policy.name),
+            errno: None,
+            started: false,
+        }),
+    };
+    let said = File::from(memfd::create(c"filters").step(COMPILE)?);
+    let compile = || -> std::io::Result<()> {
+        let filters: Result<Vec<_>, _> = policies.iter().map(filter).collect();
+        (&said).write_all(&encode(&filters)?)
+    };
+    match fork(CloneFlags::empty(), None).step(COMPILE)? {
+        Forked::Parent { pidfd, .. } => reap_pidfd(pidfd.as_fd()).step(COMPILE)?,
+        // Without an answer the parent knows as much as there is to know.
+        Forked::Child => be_child(|| exit_now(i32::from(compile().is_err()))),
+    }
+    let mut bytes = vec![0; usize::try_from(said.metadata().step(COMPILE)?.len()).unwrap_or(0)];
+    said.read_exact_at(&mut bytes, 0).step(COMPILE)?;
+    let filters: Result<_, SandboxFault> = postcard::from_bytes(&bytes)
+        .map_err(std::io::Error::other)
+        .step(COMPILE)?;
+    filters
 }
 
 struct Worker {
     context: Context,
     pool: Pool,
     prestarts: Prestarts,
+    shelf: Shelf,
     server: Channel,
     started: LastStarted,
     /// For the job after the next one, made while there was time.
     spare: Option<PipePairs>,
+    /// Whether the server does not know of sandboxes that wait.
+    untold: bool,
 }
 
 /// The program's ends of its pipes; the server has the others.
@@ -312,16 +353,12 @@ impl Worker {
                     }
                 }
                 Some((ToWorker::Execute(job), fds)) => {
-                    let job = ProgramJob {
-                        job: *job,
-                        probe: None,
-                    };
-                    return self.execute(job, Layers::empty(), fds, pipes);
+                    return self.execute((*job).into(), Layers::empty(), fds, pipes);
                 }
                 Some((ToWorker::Probe { job, probe, off }, fds)) => {
                     let job = ProgramJob {
-                        job: *job,
                         probe: Some(probe),
+                        ..(*job).into()
                     };
                     return self.execute(job, off, fds, pipes);
                 }
@@ -331,16 +368,12 @@ impl Worker {
 
     /// Fills the pool, one sandbox at a time, for as long as no message comes.
     fn prepare_while_idle(&mut self) -> Result<(), SandboxFault> {
-        let mut filled = false;
         while let Some(shape) = self.pool.wanted(&self.context) {
             if self.message_within(pool::IDLE_BEFORE_PREPARING)? {
                 return Ok(());
             }
             self.pool.prepare(&self.context, shape)?;
-            filled = true;
-        }
-        if filled {
-            self.tell_of_warm()?;
+            self.untold = true;
         }
         if self.spare.is_none() {
             self.spare = Some(PipePairs::new().step("make the pipes of a job to come")?);
@@ -393,18 +426,25 @@ impl Worker {
                 if self.prestarts.starting().is_none() {
                     self.tell_of_warm()?;
                 }
-            } else if self.pool.has_spare_leaves() {
+            } else if self.untold {
+                if self.message_within(IDLE_BEFORE_TELLING)? {
+                    return Ok(());
+                }
+                self.tell_of_warm()?;
+            } else if self.pool.has_spare_leaves() || !self.shelf.is_empty() {
                 if self.message_within(IDLE_BEFORE_TIDYING)? {
                     return Ok(());
                 }
                 self.pool.drop_spare_leaves()?;
+                self.shelf.clear();
             } else if self.prestarts.is_empty() || self.message_within(DISCARD_EVERY)? {
                 return Ok(());
             }
         }
     }
 
-    fn tell_of_warm(&self) -> Result<(), SandboxFault> {
+    fn tell_of_warm(&mut self) -> Result<(), SandboxFault> {
+        self.untold = false;
         let warm = FromWorker::Warm(self.prepared());
         match self.server.send(&warm, &[]) {
             // Noticed where the next job is received.
@@ -451,10 +491,11 @@ impl Worker {
             context: &self.context,
             pool: &mut self.pool,
             prestarts: &mut self.prestarts,
+            shelf: &mut self.shelf,
             server: &self.server,
             started: &self.started,
         };
-        let done = stage::execute(equipment, &job, off, fds, pipes);
+        let done = stage::execute(equipment, job, off, fds, pipes);
         let (result, archive, sandbox) = match done {
             Ok(stage::Done::ServerGone) => return Ok(None),
             Ok(stage::Done::Finished {
@@ -493,6 +534,9 @@ fn is_disconnected(error: &std::io::Error) -> bool {
 /// How long a worker is idle before it starts an interpreter: that takes as much CPU time as many a job,
 /// which under load is better spent on the next one.
 const IDLE_BEFORE_PRESTARTING: Duration = Duration::from_millis(2);
+/// How long a worker is idle before it says how many sandboxes it has ready. The server only shows that, and hearing
+/// it costs as much as a tenth of a short run.
+const IDLE_BEFORE_TELLING: Duration = Duration::from_millis(20);
 /// How long a worker is idle before it gives up what it keeps only to be quicker under load.
 const IDLE_BEFORE_TIDYING: Duration = Duration::from_secs(1);
 /// How often an idle worker looks for interpreters that nobody asks for any more.

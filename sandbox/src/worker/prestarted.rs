@@ -265,7 +265,7 @@ impl Prestarted {
             .apply(&job.limits, shape.off)
             .step("set the cgroup's limits")
             .and_then(|()| {
-                let job = ProgramJob { job, probe: None };
+                let job = ProgramJob::from(job);
                 sandbox
                     .jobs
                     .send(&job, &stand_ins.streams())

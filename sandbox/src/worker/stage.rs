@@ -16,6 +16,7 @@ use crate::policy::seccomp::call_name;
 use crate::prestart::MAX_FILES_BYTES;
 use crate::protocol::{Collect, FromWorker, Job, StopReason, ToWorker, UserSignal};
 use crate::report::{Outcome, Sample, SandboxFault, StageReport, Usage, Violation};
+use crate::shelf::Shelf;
 use crate::started::LastStarted;
 use crate::step::Step;
 use crate::sys::seccomp::StoppedCall;
@@ -44,6 +45,8 @@ const MAX_LOOK: Duration = Duration::from_millis(50);
 /// How long a program runs before the worker makes a sandbox for the next job meanwhile. Most are over by then, and
 /// one that is not hardly notices; whoever comes next finds a sandbox, also while all workers are always busy.
 const PREPARE_AFTER: Duration = Duration::from_millis(4);
+/// How long the worker sleeps before it looks for the first time: most programs are over by then, and need no looking after.
+const FIRST_LOOK: Duration = PREPARE_AFTER.saturating_add(MIN_LOOK);
 /// How long init may take to kill a program and report.
 const KILL_BOUND: Duration = Duration::from_secs(15);
 /// How long preparing and locking down may take, unpacking of the job's files included.
@@ -56,13 +59,14 @@ pub(super) struct Equipment<'a> {
     pub(super) context: &'a Context,
     pub(super) pool: &'a mut Pool,
     pub(super) prestarts: &'a mut Prestarts,
+    pub(super) shelf: &'a mut Shelf,
     pub(super) server: &'a Channel,
     pub(super) started: &'a LastStarted,
 }
 
 pub(super) fn execute(
     mut equipment: Equipment<'_>,
-    message: &ProgramJob,
+    message: ProgramJob,
     off: Layers,
     fds: Vec<OwnedFd>,
     pipes: Pipes,
@@ -93,26 +97,27 @@ pub(super) fn execute(
 /// Hands the job to a held interpreter that fits, or else to a sandbox.
 fn begin<'a>(
     equipment: &'a mut Equipment<'_>,
-    message: &ProgramJob,
+    mut message: ProgramJob,
     off: Layers,
     fds: &[OwnedFd],
     pipes: &Pipes,
     received: Instant,
 ) -> Result<Stage<'a>, SandboxFault> {
-    let inputs = Inputs::new(&message.job, fds, pipes)?;
+    let mut inputs = Inputs::new(&message.job, fds, pipes)?;
     tell_of_start(equipment, &message.job)?;
     let Equipment {
         context,
         pool,
         prestarts,
+        shelf,
         server,
         ..
     } = equipment;
-    let new = |sandbox, pool, warm, start_up: Option<StartUp>| Stage {
+    let new = |sandbox, pool, job: &Job, warm, start_up: Option<StartUp>| Stage {
         sandbox,
         context,
         pool: Some(pool),
-        job: message.job.clone(),
+        job: job.clone(),
         server,
         received,
         warm,
@@ -129,7 +134,7 @@ fn begin<'a>(
         let released = ready.release(&message.job, &inputs);
         let (sandbox, start_up, key) = ready.into_parts();
         match released {
-            Ok(()) => return Ok(new(sandbox, pool, true, Some(start_up))),
+            Ok(()) => return Ok(new(sandbox, pool, &message.job, true, Some(start_up))),
             Err(fault) => {
                 sandbox.destroy()?;
                 if fault.started {
@@ -139,12 +144,13 @@ fn begin<'a>(
             }
         }
     }
+    inputs.put_on(shelf, &mut message);
     // A probe is our own code and executes nothing; it must not act in init's memory.
     let own_memory = message.probe.is_some() || inputs.are_large();
     let shape = context.shape(&message.job.policy, off, own_memory)?;
     let (sandbox, warm) = pool.take(context, shape)?;
-    let stage = new(sandbox, pool, warm, None);
-    match stage.hand_over(message, &inputs) {
+    let stage = new(sandbox, pool, &message.job, warm, None);
+    match stage.hand_over(&message, &inputs) {
         Ok(()) => Ok(stage),
         Err(fault) => {
             stage.sandbox.destroy()?;
@@ -157,14 +163,14 @@ fn begin<'a>(
 pub(super) struct Inputs<'a> {
     /// stdin, stdout, stderr.
     pub(super) streams: [BorrowedFd<'a>; 3],
-    pub(super) archives: &'a [OwnedFd],
+    pub(super) archives: Vec<&'a OwnedFd>,
     /// To be copied into `/box`.
     files: &'a [OwnedFd],
 }
 
 impl<'a> Inputs<'a> {
     fn new(job: &Job, fds: &'a [OwnedFd], pipes: &'a Pipes) -> Result<Self, SandboxFault> {
-        let archives = usize::from(job.archives);
+        let archives = job.archives.len();
         let files = archives + job.files.len();
         let stdin = if job.stdin_attached {
             fds.get(files)
@@ -181,14 +187,30 @@ impl<'a> Inputs<'a> {
         };
         Ok(Self {
             streams: [stdin.as_fd(), pipes.stdout.as_fd(), pipes.stderr.as_fd()],
-            archives: &fds[..archives],
+            archives: fds[..archives].iter().collect(),
             files: &fds[archives..files],
         })
     }
 
+    /// Has files shown, instead of copied, whose archive the shelf `keeper` can keep.
+    fn put_on(&mut self, keeper: &mut Shelf, message: &mut ProgramJob) {
+        let mut numbers = Vec::new();
+        let all = self.archives.drain(..).zip(message.job.archives.drain(..));
+        let archives = all.filter_map(|(archive, number)| {
+            if let Some(files) = number.and_then(|number| keeper.files(number, archive)) {
+                message.shown.extend(files);
+                return None;
+            }
+            numbers.push(number);
+            Some(archive)
+        });
+        self.archives = archives.collect();
+        message.job.archives = numbers;
+    }
+
     /// How large the archives are together.
     pub(super) fn archive_bytes(&self) -> u64 {
-        let size = |fd: &OwnedFd| {
+        let size = |fd: &&OwnedFd| {
             let status = nix::sys::stat::fstat(fd);
             status.map_or(u64::MAX, |s| u64::try_from(s.st_size).unwrap_or(u64::MAX))
         };
@@ -260,7 +282,8 @@ impl Stage<'_> {
             .apply(&self.job.limits, self.sandbox.shape.off)
             .step("set the cgroup's limits")?;
         let mut all = inputs.streams.to_vec();
-        all.extend(inputs.archives.iter().chain(inputs.files).map(AsFd::as_fd));
+        let archives = inputs.archives.iter().copied();
+        all.extend(archives.chain(inputs.files).map(AsFd::as_fd));
         match self.sandbox.jobs.send(message, &all) {
             // Preparing failed; init tells why.
             Err(e) if e.raw_os_error() == Some(libc::EPIPE) => Ok(()),
@@ -307,7 +330,7 @@ impl Stage<'_> {
             if self.received.elapsed() > SETUP_BOUND {
                 return Err(self.stuck("set up the sandbox", SETUP_BOUND));
             }
-            return Ok(MIN_LOOK);
+            return Ok(FIRST_LOOK);
         };
         let Some(wall_left) = self.wall_left(&mark)? else {
             return self.stop(Stop::WallTime);

@@ -1,7 +1,6 @@
 //! Stages on workers, without a service around them.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brig_sandbox::archive;
@@ -13,7 +12,7 @@ use brig_sandbox::protocol::Job;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::spawn::{Launcher, WorkerProcess};
 use brig_sandbox::sys::process::reap_pidfd;
-use brig_server::pool::{Inputs, Pool, Reading, Turn};
+use brig_server::pool::{Archive, Inputs, Pool, Reading, Turn};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
@@ -71,7 +70,7 @@ pub(crate) fn passes(
         argv: command.map(str::to_owned).collect(),
         ..Job::default()
     };
-    let archive = Arc::new(archive::pack([("main", program, true)]).unwrap());
+    let archive = Archive::reusable(archive::pack([("main", program, true)]).unwrap());
     let inputs = Inputs {
         archives: vec![archive],
         ..Inputs::default()

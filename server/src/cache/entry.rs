@@ -9,13 +9,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use brig_sandbox::sys::memfd;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use sha2::{Digest, Sha256};
 
 use super::CacheKey;
+use crate::pool::Archive;
 
 /// Changes with the form.
 const MAGIC: [u8; 8] = *b"brigcc01";
@@ -28,7 +28,7 @@ const OVERHEAD_BYTES: u64 = 4096;
 /// What a compile stage made.
 #[derive(Debug)]
 pub struct Entry {
-    archive: Option<Arc<OwnedFd>>,
+    archive: Option<Archive>,
     archive_bytes: u64,
     report: Vec<u8>,
 }
@@ -39,14 +39,14 @@ impl Entry {
     pub(super) fn new(archive: Option<OwnedFd>, report: Vec<u8>) -> io::Result<Self> {
         let archive_bytes = archive.as_ref().map_or(Ok(0), sealed_len)?;
         Ok(Self {
-            archive: archive.map(Arc::new),
+            archive: archive.map(Archive::reusable),
             archive_bytes,
             report,
         })
     }
 
     /// The compiled files as a sealed [`brig_sandbox::archive`]; `None` for a compile that failed.
-    pub fn archive(&self) -> Option<Arc<OwnedFd>> {
+    pub fn archive(&self) -> Option<Archive> {
         self.archive.clone()
     }
 

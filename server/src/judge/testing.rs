@@ -26,7 +26,7 @@ use crate::api::{CheckerProtocol, Rerun, RerunReason, RunStatus, Verdict};
 use crate::blob::{BlobHash, BlobStore};
 use crate::language::{StageKind, StagePlan};
 use crate::metrics::Metrics;
-use crate::pool::{ExecuteError, Inputs, Reading, Turn};
+use crate::pool::{Archive, ExecuteError, Inputs, Reading, Turn};
 use crate::run::{Engine, Halt, Program, StageResult};
 use crate::store::{Owner, StoreError};
 
@@ -377,12 +377,12 @@ impl Bench {
 }
 
 /// The files of a checker or an interactor, and empty ones for what it is to write.
-pub(super) fn archives(program: &Program, setup: &Setup) -> io::Result<Vec<Arc<OwnedFd>>> {
+pub(super) fn archives(program: &Program, setup: &Setup) -> io::Result<Vec<Archive>> {
     let mut archives = program.archives();
     if !setup.placeholders.is_empty() {
         let empty = setup.placeholders.iter();
         let empty = empty.map(|path| (*path, &[][..], false));
-        archives.push(Arc::new(archive::pack(empty)?));
+        archives.push(Archive::once(archive::pack(empty)?));
     }
     Ok(archives)
 }

@@ -18,7 +18,7 @@ mod turn;
 mod worker;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -90,12 +90,51 @@ pub enum ExecuteError {
     Unsendable(#[source] io::Error),
 }
 
+/// A sealed [`brig_sandbox::archive`] for jobs. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    fd: Arc<OwnedFd>,
+    /// What workers may keep it as.
+    number: Option<u64>,
+}
+
+impl Archive {
+    /// For a single job.
+    pub fn once(fd: OwnedFd) -> Self {
+        Self {
+            fd: Arc::new(fd),
+            number: None,
+        }
+    }
+
+    /// For any number of jobs. Workers may keep it ([`brig_sandbox::shelf`]).
+    pub fn reusable(fd: OwnedFd) -> Self {
+        /// Workers do not outlive this process: a new server gets new ones.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            fd: Arc::new(fd),
+            number: Some(NEXT.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// A copy of its descriptor.
+    pub fn try_clone(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+}
+
+impl AsFd for Archive {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// Files and input of a job; [`Job::archives`], [`Job::files`] and [`Job::stdin_attached`] are set
 /// from it.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// Sealed archives to unpack into `/box`, in order.
-    pub archives: Vec<Arc<OwnedFd>>,
+    pub archives: Vec<Archive>,
     /// Regular files, open for reading, that the sandbox itself copies to these paths below `/box`,
     /// read-only; at most [`brig_sandbox::attach::MAX_FILES`]. What does not fit the stage's disk is
     /// a sandbox fault, so callers compare sizes beforehand.
@@ -318,8 +357,7 @@ impl Inputs {
             return Err(ExecuteError::Unsendable(io::ErrorKind::InvalidInput.into()));
         }
         job.id = id;
-        job.archives = u8::try_from(self.archives.len())
-            .map_err(|e| ExecuteError::Unsendable(io::Error::other(e)))?;
+        job.archives = self.archives.iter().map(|a| a.number).collect();
         job.files = self.files.iter().map(|(path, _)| path.clone()).collect();
         job.stdin_attached = self.stdin.is_some();
         Ok(job)

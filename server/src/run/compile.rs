@@ -1,7 +1,6 @@
 //! From sources to a [`Program`], by way of the compile cache.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ use crate::api::RunStatus;
 use crate::cache::{CacheKey, Hit, KeyParts, Made, PolicyDigest};
 use crate::language::{Availability, Language, Plan, StagePlan};
 use crate::offload::offload;
-use crate::pool::{Captured, Inputs, Reading, StageOutput, Turn};
+use crate::pool::{Archive, Captured, Inputs, Reading, StageOutput, Turn};
 use crate::store::Owner;
 
 /// What is to be compiled, and for whom.
@@ -209,10 +208,7 @@ impl Engine {
 }
 
 /// The program that `collected` holds, or why it cannot be run.
-fn link(
-    sources: &Sources,
-    collected: Option<Arc<OwnedFd>>,
-) -> Result<Result<Program, Verdict>, Halt> {
+fn link(sources: &Sources, collected: Option<Archive>) -> Result<Result<Program, Verdict>, Halt> {
     let collected = collected.context("the compiled files did not come along")?;
     let artifacts = Artifacts::open(collected)?;
     let (language, plan) = (Arc::clone(&sources.language), Arc::clone(&sources.plan));

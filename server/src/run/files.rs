@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use brig_sandbox::archive::{self, Reader};
 use brig_sandbox::limits::Limits;
 
 use crate::language::{Artifact, Plan, SourceFile};
+use crate::pool::Archive;
 
 /// The page size, in which tmpfs takes space.
 const PAGE_BYTES: u64 = 4096;
@@ -16,7 +16,7 @@ const PAGE_BYTES: u64 = 4096;
 const OWN_INODES: u64 = 8;
 
 /// The request's files as an archive.
-pub(super) fn pack(plan: &Plan) -> io::Result<Arc<OwnedFd>> {
+pub(super) fn pack(plan: &Plan) -> io::Result<Archive> {
     pack_files(plan.files.iter(), plan.executable)
 }
 
@@ -24,19 +24,19 @@ pub(super) fn pack(plan: &Plan) -> io::Result<Arc<OwnedFd>> {
 pub(super) fn pack_files<'a>(
     files: impl Iterator<Item = &'a SourceFile> + Clone,
     executable: bool,
-) -> io::Result<Arc<OwnedFd>> {
+) -> io::Result<Archive> {
     let entries = files.map(|f| (f.path.as_str(), f.content.as_slice(), executable));
-    archive::pack(entries).map(Arc::new)
+    archive::pack(entries).map(Archive::once)
 }
 
 /// What the compile stage left behind.
 pub(super) struct Artifacts {
-    archive: Arc<OwnedFd>,
+    archive: Archive,
     reader: Reader,
 }
 
 impl Artifacts {
-    pub(super) fn open(archive: Arc<OwnedFd>) -> io::Result<Self> {
+    pub(super) fn open(archive: Archive) -> io::Result<Self> {
         let reader = Reader::open(archive.try_clone()?)?;
         Ok(Self { archive, reader })
     }
@@ -78,7 +78,7 @@ impl Artifacts {
         self,
         missing: &[&SourceFile],
         executable: bool,
-    ) -> io::Result<Vec<Arc<OwnedFd>>> {
+    ) -> io::Result<Vec<Archive>> {
         let mut archives = vec![self.archive];
         if !missing.is_empty() {
             archives.push(pack_files(missing.iter().copied(), executable)?);

@@ -1,7 +1,6 @@
 //! A program that is ready to run: compiled, if its language compiles.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use brig_sandbox::limits::Limits;
@@ -10,7 +9,7 @@ use super::files::{self, Artifacts, Misfit};
 use super::verdict::{self, Verdict};
 use super::words;
 use crate::language::{Language, Plan, StagePlan};
-use crate::pool::StageOutput;
+use crate::pool::{Archive, StageOutput};
 
 /// A program that can be run any number of times. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ pub struct Program {
     pub language: Arc<Language>,
     plan: Arc<Plan>,
     main_class: Option<String>,
-    archives: Vec<Arc<OwnedFd>>,
+    archives: Vec<Archive>,
 }
 
 impl Program {
@@ -81,7 +80,7 @@ impl Program {
     }
 
     /// What is unpacked into its `/box`.
-    pub fn archives(&self) -> Vec<Arc<OwnedFd>> {
+    pub fn archives(&self) -> Vec<Archive> {
         self.archives.clone()
     }
 }

@@ -16,5 +16,6 @@ mod processes;
 mod restarts;
 mod run_live;
 mod runs;
+mod shelf;
 mod submissions;
 mod telemetry;

@@ -277,9 +277,10 @@ impl Worker {
             files,
             stdin,
         } = &assignment.inputs;
+        let archives = archives.iter().map(AsFd::as_fd);
         let files = files.iter().map(|(_, file)| file);
-        let all = archives.iter().chain(files).chain(stdin);
-        let fds: Vec<_> = all.map(|fd| fd.as_fd()).collect();
+        let fds = archives.chain(files.chain(stdin).map(AsFd::as_fd));
+        let fds: Vec<_> = fds.collect();
         let execute = ToWorker::Execute(Box::new(assignment.job.clone()));
         self.channel.send(&execute, &fds).await
     }

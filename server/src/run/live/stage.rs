@@ -1,7 +1,5 @@
 //! The run stage of a live run, with the one retry that a lost worker is worth.
 
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brig_sandbox::protocol::{Job, StopReason};
@@ -9,7 +7,7 @@ use brig_sandbox::protocol::{Job, StopReason};
 use super::line::{Event, Line};
 use super::not_started;
 use super::talk::{Bounds, Talked, talk};
-use crate::pool::{Captured, ExecuteError, Inputs, Lease, Pace, Pool, StageOutput, Turn};
+use crate::pool::{Archive, Captured, ExecuteError, Inputs, Lease, Pace, Pool, StageOutput, Turn};
 use crate::run::engine::Halt;
 use crate::run::stage::{Executed, lease};
 
@@ -20,7 +18,7 @@ const TERM: &str = "TERM=xterm-256color";
 /// A stage to run.
 pub(super) struct LiveStage<'a> {
     pub(super) job: Job,
-    pub(super) archives: Vec<Arc<OwnedFd>>,
+    pub(super) archives: Vec<Archive>,
     pub(super) turn: Turn,
     pub(super) queue_timeout: Duration,
     pub(super) bounds: Bounds,
