@@ -55,13 +55,25 @@ impl Service {
     pub(crate) fn settled_on(data: Arc<TempDir>, args: &[&str]) -> Self {
         let args = [args, &["--languages", "executable,python"]].concat();
         let service = Self::start_on(data, &args);
+        service.settle();
+        service
+    }
+
+    /// The same with the language `language`: what it compiles is found in the cache afterwards.
+    pub(crate) fn settled_for(language: &str, args: &[&str]) -> Self {
+        let service = Self::start(&[args, &["--languages", language]].concat());
+        service.settle();
+        service
+    }
+
+    /// Waits until the versions of all tools are known. They are part of the cache's keys.
+    fn settle(&self) {
         eventually("the versions are known", || {
-            let (_, languages) = service.get("/v1/languages").expect("languages");
+            let (_, languages) = self.get("/v1/languages").expect("languages");
             let languages: Vec<Value> = serde_json::from_str(&languages).unwrap();
             let known = |l: &Value| l["available"] == false || l["version"].is_string();
             languages.iter().all(known)
         });
-        service
     }
 
     /// Starts it with `args` on a free port and waits until it is ready.

@@ -179,7 +179,7 @@ int main() { std::string line; while (std::getline(std::cin, line)) std::cout <<
 
 #[test]
 fn a_compiled_program_says_what_happens_and_is_compiled_once() {
-    let service = Service::start(&["--languages", "cpp"]);
+    let service = Service::settled_for("cpp", &[]);
     let limits = json!({"cpu_time_ms": 10_000, "wall_time_ms": 60_000});
     for cached in [false, true] {
         let mut socket = Socket::open(service.address);

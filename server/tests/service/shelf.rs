@@ -50,7 +50,7 @@ fn c(source: &str, args: &[&str]) -> Value {
 
 #[test]
 fn a_program_that_runs_again_is_kept_and_shown() {
-    let service = Service::start(&["--workers", "1", "--languages", "c"]);
+    let service = Service::settled_for("c", &["--workers", "1"]);
     let place = |request: &Value| {
         let answer = service.run(request);
         assert_eq!(answer["status"], "ok", "{answer}");
@@ -73,7 +73,7 @@ fn a_program_that_runs_again_is_kept_and_shown() {
 
 #[test]
 fn nothing_inside_can_change_what_is_shown() {
-    let service = Service::start(&["--workers", "1", "--languages", "c"]);
+    let service = Service::settled_for("c", &["--workers", "1"]);
     let large = c(CHANGE, &["-static"]);
     for _ in 0..3 {
         let answer = service.run(&large);
