@@ -80,6 +80,8 @@ pub struct Birth<'a> {
     pub jobs: &'a Channel,
     /// Written by the program's process.
     pub marks: &'a Marks,
+    /// The policy that its job will probably name.
+    pub expected: Option<&'a str>,
     /// The script at which to hold what the program's process executes, if it is to be held.
     pub script: Option<&'a str>,
 }

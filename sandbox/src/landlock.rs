@@ -89,25 +89,16 @@ impl Shared {
 }
 
 impl Rules {
-    /// The descriptors that [`Rules::restrict`] takes.
+    /// The descriptors that [`Rules::domain`] takes.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.shared.iter().map(|(shared, _)| shared.fd.as_fd())
     }
 
-    /// Puts the calling process under the rules for good; with a `terminal` of its own it may also open
-    /// that.
-    pub fn restrict(&self, terminal: bool) -> Result<(), SandboxFault> {
-        let domain = self.build(terminal).step("build the Landlock domain")?;
-        let status = domain.restrict_self().step("enforce Landlock")?;
-        if status.ruleset == RulesetStatus::NotEnforced {
-            return Err(SandboxFault {
-                step: "enforce Landlock".to_owned(),
-                detail: "the kernel has no Landlock, or it is switched off".to_owned(),
-                errno: None,
-                started: false,
-            });
-        }
-        Ok(())
+    /// A domain of these rules; with a `terminal` of its own a process in it may also open that.
+    pub fn domain(&self, terminal: bool) -> Result<Domain, SandboxFault> {
+        self.build(terminal)
+            .map(Domain)
+            .step("build the Landlock domain")
     }
 
     fn build(&self, terminal: bool) -> Result<RulesetCreated, RulesetError> {
@@ -132,6 +123,26 @@ impl Rules {
             ruleset = add(ruleset, &found, access)?;
         }
         Ok(ruleset)
+    }
+}
+
+/// Rules that are looked up and ready, and restrict nobody yet.
+#[derive(Debug)]
+pub struct Domain(RulesetCreated);
+
+impl Domain {
+    /// Puts the calling process in it for good.
+    pub fn enter(self) -> Result<(), SandboxFault> {
+        let status = self.0.restrict_self().step("enforce Landlock")?;
+        if status.ruleset == RulesetStatus::NotEnforced {
+            return Err(SandboxFault {
+                step: "enforce Landlock".to_owned(),
+                detail: "the kernel has no Landlock, or it is switched off".to_owned(),
+                errno: None,
+                started: false,
+            });
+        }
+        Ok(())
     }
 }
 

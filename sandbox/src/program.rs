@@ -12,6 +12,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::ptr;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -30,6 +31,7 @@ use crate::capabilities;
 use crate::cgroup::Entry;
 use crate::init::{Birth, keep_only, now_ns};
 use crate::inside::{FromProgram, FromProgramToWorker, ProgramJob, Resources, ToProgram};
+use crate::landlock::Domain;
 use crate::layers::Layers;
 use crate::limits::Limits;
 use crate::policy::seccomp::{EXECUTABLE_FD, LISTENER_SOCKET_FD};
@@ -86,6 +88,12 @@ pub fn run(birth: &Birth<'_>, inheritance: Inheritance<'_>, memory: Memory) -> !
     exit_now(1)
 }
 
+/// The rules for files of a policy, ready before the job has named it.
+struct Ahead<'a> {
+    policy: &'a CompiledPolicy,
+    domain: Domain,
+}
+
 /// What [`Process::prepare_and_run`] returns when all goes well.
 enum Never {}
 
@@ -119,6 +127,7 @@ impl Process<'_> {
         ];
         keep.extend(self.birth.context.fds().map(|fd| fd.as_raw_fd()));
         keep_only(&keep).step("close inherited descriptors")?;
+        let ahead = self.rules_ahead()?;
         if let Memory::Shared = self.memory {
             self.park()?;
         }
@@ -156,13 +165,24 @@ impl Process<'_> {
         // The announcement is the last that has to do with the heap: whoever is killed while using it spoils what is
         // shared, and init takes the memory of a process that has announced itself to be in order.
         let (argv, envp) = (strings(job.argv.clone())?, strings(job.env.clone())?);
-        self.lock_down(&job, policy, stdio, &executable)?;
+        self.lock_down(&job, policy, ahead, stdio, &executable)?;
         self.announce(policy, cpu_before_ns)?;
         if let Some(probe) = probe {
             exit_now(probe::run(probe));
         }
         let error = executable.run(&argv, &envp);
         give_up(job.argv.first().map_or("", String::as_str), &error)
+    }
+
+    /// Looks up the rules for files that the job will probably be under: that takes some sixty system calls.
+    fn rules_ahead(&self) -> Result<Option<Ahead<'_>>, SandboxFault> {
+        let off = self.birth.shape.off.contains(Layers::LANDLOCK);
+        let Some(expected) = self.birth.expected.filter(|_| !off) else {
+            return Ok(None);
+        };
+        let policy = self.birth.context.policy(expected)?;
+        let domain = policy.files.domain(false)?;
+        Ok(Some(Ahead { policy, domain }))
     }
 
     /// Lets init trace this process. As non-dumpable as init it could not: the memory still belongs to the
@@ -205,6 +225,7 @@ impl Process<'_> {
         &self,
         job: &Job,
         policy: &CompiledPolicy,
+        ahead: Option<Ahead<'_>>,
         stdio: [OwnedFd; 3],
         executable: &Executable,
     ) -> Result<(), SandboxFault> {
@@ -237,7 +258,12 @@ impl Process<'_> {
             prctl::set_no_new_privs().step("set no_new_privs")?;
         }
         if on(Layers::LANDLOCK) {
-            policy.files.restrict(job.pty.is_some())?;
+            let fits = |ahead: &Ahead<'_>| ptr::eq(ahead.policy, policy) && job.pty.is_none();
+            let domain = match ahead.filter(fits) {
+                Some(ahead) => ahead.domain,
+                None => policy.files.domain(job.pty.is_some())?,
+            };
+            domain.enter()?;
         }
         close_range(3, LISTENER_SOCKET_FD.unsigned_abs() - 1).step("close descriptors")
     }

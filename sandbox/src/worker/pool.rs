@@ -34,6 +34,8 @@ pub(super) struct Pool {
     per_shape: u32,
     /// The latest last.
     shapes: VecDeque<Shape>,
+    /// Of the latest job: the next one's is likely the same.
+    policy: Option<String>,
     warm: Vec<Sandbox>,
     leaves: Leaves,
     /// The oldest first.
@@ -45,6 +47,7 @@ impl Pool {
         Self {
             per_shape,
             shapes: VecDeque::new(),
+            policy: None,
             warm: Vec::new(),
             leaves: Leaves::default(),
             ending: VecDeque::new(),
@@ -79,13 +82,17 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes a sandbox of `shape`, and whether it was waiting.
+    /// Takes a sandbox of `shape` for a job under `policy`, and whether it was waiting.
     pub(super) fn take(
         &mut self,
         context: &Context,
         shape: Shape,
+        policy: &str,
     ) -> Result<(Sandbox, bool), SandboxFault> {
         self.remember(context, shape)?;
+        if self.policy.as_deref() != Some(policy) {
+            self.policy = Some(policy.to_owned());
+        }
         match self.warm.iter().position(|s| s.shape == shape) {
             Some(i) => Ok((self.warm.remove(i), true)),
             None => Ok((self.create(context, shape)?, false)),
@@ -106,7 +113,9 @@ impl Pool {
         self.reap()?;
         let leaf = self.leaves.take(&context.group);
         let leaf = leaf.step("make the sandbox's cgroup")?;
-        Sandbox::create(context, shape, leaf, script)
+        // The job of an interpreter that is to be held is known, and follows at once.
+        let expected = self.policy.as_deref().filter(|_| script.is_none());
+        Sandbox::create(context, shape, leaf, script, expected)
     }
 
     /// Ends a sandbox that has done its job. Nothing of its program is alive.

@@ -34,14 +34,16 @@ const EXIT_BOUND: Duration = Duration::from_secs(20);
 
 impl Sandbox {
     /// Makes a sandbox around `leaf`. Init does its part of the work after this returns; if that
-    /// fails, it says so on `init`. With a `script`, what its program's process executes is held there.
+    /// fails, it says so on `init`. With a `script`, what its program's process executes is held there. `expected` is the
+    /// policy of the job to come, most likely.
     pub(super) fn create(
         context: &Context,
         shape: Shape,
         leaf: Box<dyn Leaf>,
         script: Option<&str>,
+        expected: Option<&str>,
     ) -> Result<Self, SandboxFault> {
-        let made = Self::fork_init(context, shape, leaf.as_ref(), script);
+        let made = Self::fork_init(context, shape, leaf.as_ref(), script, expected);
         match made {
             Ok((init, jobs, marks, pidfd)) => Ok(Self {
                 shape,
@@ -63,6 +65,7 @@ impl Sandbox {
         shape: Shape,
         leaf: &dyn Leaf,
         script: Option<&str>,
+        expected: Option<&str>,
     ) -> Result<(Channel, Channel, Marks, OwnedFd), SandboxFault> {
         let entry = leaf.entry().step("open the sandbox's cgroup")?;
         let (init, inits_end) = Channel::pair().step("make the channel to init")?;
@@ -78,6 +81,7 @@ impl Sandbox {
                     worker: &inits_end,
                     jobs: &programs_end,
                     marks: &marks,
+                    expected,
                     script,
                 };
                 init::run(&birth)

@@ -148,7 +148,7 @@ fn begin<'a>(
     // A probe is our own code and executes nothing; it must not act in init's memory.
     let own_memory = message.probe.is_some() || inputs.are_large();
     let shape = context.shape(&message.job.policy, off, own_memory)?;
-    let (sandbox, warm) = pool.take(context, shape)?;
+    let (sandbox, warm) = pool.take(context, shape, &message.job.policy)?;
     let stage = new(sandbox, pool, &message.job, warm, None);
     match stage.hand_over(&message, &inputs) {
         Ok(()) => Ok(stage),

@@ -11,6 +11,7 @@ mod live;
 #[path = "../live_support/mod.rs"]
 mod live_support;
 mod pinning;
+mod policies;
 mod prepared;
 mod processes;
 mod restarts;
