@@ -112,7 +112,7 @@ impl Resources {
 
 /// From the worker to the program's process. Carries stdin, stdout, stderr, then the archives, then
 /// the attached files.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ProgramJob {
     /// The job.
     pub job: Job,

@@ -113,11 +113,11 @@ fn begin<'a>(
         server,
         ..
     } = equipment;
-    let new = |sandbox, pool, job: &Job, warm, start_up: Option<StartUp>| Stage {
+    let new = |sandbox, pool, job, warm, start_up: Option<StartUp>| Stage {
         sandbox,
         context,
         pool: Some(pool),
-        job: job.clone(),
+        job,
         server,
         received,
         warm,
@@ -134,7 +134,7 @@ fn begin<'a>(
         let released = ready.release(&message.job, &inputs);
         let (sandbox, start_up, key) = ready.into_parts();
         match released {
-            Ok(()) => return Ok(new(sandbox, pool, &message.job, true, Some(start_up))),
+            Ok(()) => return Ok(new(sandbox, pool, message.job, true, Some(start_up))),
             Err(fault) => {
                 sandbox.destroy()?;
                 if fault.started {
@@ -149,11 +149,10 @@ fn begin<'a>(
     let own_memory = message.probe.is_some() || inputs.are_large();
     let shape = context.shape(&message.job.policy, off, own_memory)?;
     let (sandbox, warm) = pool.take(context, shape, &message.job.policy)?;
-    let stage = new(sandbox, pool, &message.job, warm, None);
-    match stage.hand_over(&message, &inputs) {
-        Ok(()) => Ok(stage),
+    match hand_over(&sandbox, &message, &inputs) {
+        Ok(()) => Ok(new(sandbox, pool, message.job, warm, None)),
         Err(fault) => {
-            stage.sandbox.destroy()?;
+            sandbox.destroy()?;
             Err(fault)
         }
     }
@@ -239,6 +238,26 @@ fn tell_of_start(equipment: &Equipment<'_>, job: &Job) -> Result<(), SandboxFaul
     }
 }
 
+/// Gives out the job.
+fn hand_over(
+    sandbox: &Sandbox,
+    message: &ProgramJob,
+    inputs: &Inputs<'_>,
+) -> Result<(), SandboxFault> {
+    sandbox
+        .leaf
+        .apply(&message.job.limits, sandbox.shape.off)
+        .step("set the cgroup's limits")?;
+    let mut all = inputs.streams.to_vec();
+    let archives = inputs.archives.iter().copied();
+    all.extend(archives.chain(inputs.files).map(AsFd::as_fd));
+    match sandbox.jobs.send(message, &all) {
+        // Preparing failed; init tells why.
+        Err(e) if e.raw_os_error() == Some(libc::EPIPE) => Ok(()),
+        answer => answer.step("send the job into the sandbox"),
+    }
+}
+
 /// Why a program was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
@@ -275,22 +294,6 @@ struct Ready {
 }
 
 impl Stage<'_> {
-    /// Gives out the job.
-    fn hand_over(&self, message: &ProgramJob, inputs: &Inputs<'_>) -> Result<(), SandboxFault> {
-        self.sandbox
-            .leaf
-            .apply(&self.job.limits, self.sandbox.shape.off)
-            .step("set the cgroup's limits")?;
-        let mut all = inputs.streams.to_vec();
-        let archives = inputs.archives.iter().copied();
-        all.extend(archives.chain(inputs.files).map(AsFd::as_fd));
-        match self.sandbox.jobs.send(message, &all) {
-            // Preparing failed; init tells why.
-            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => Ok(()),
-            answer => answer.step("send the job into the sandbox"),
-        }
-    }
-
     /// Watches until the program has ended. `None`: the server is gone.
     fn watch(&mut self) -> Result<Option<Ended>, SandboxFault> {
         loop {
