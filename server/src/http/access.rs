@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, EXPECT, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    AUTHORIZATION, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -13,10 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 
 use super::app::App;
-use super::body::discard;
 use super::error::{Error, Refusal};
 use super::server::Peer;
-use crate::auth::{Caller, Denied, Malformed, Presented, Scope, Visitor};
+use crate::auth::{Caller, Malformed, Presented, Scope, Visitor};
 
 /// Middleware: lets a request in with its [`Caller`], or answers why not.
 pub(super) async fn authenticate(
@@ -37,7 +36,7 @@ pub(super) async fn authenticate(
             app.metrics.denied(denied.label());
             let peer = request.extensions().get::<Peer>();
             app.intruders.note(&denied, key, peer.map(|peer| peer.0));
-            return refuse(denied, request).await;
+            return Error::from(denied).into_response();
         }
     };
     if let Some(id) = caller.owner() {
@@ -61,20 +60,11 @@ pub(super) fn needs<S: Clone + Send + Sync + 'static>(
         let allowed = caller.map(|caller| caller.require_any(needs));
         match allowed {
             Ok(Ok(())) => next.run(request).await,
-            Ok(Err(denied)) => refuse(denied, request).await,
+            Ok(Err(denied)) => Error::from(denied).into_response(),
             Err(response) => response,
         }
     };
     routes.route_layer(from_fn(check))
-}
-
-/// Answers without the request's having been read. A client that is busy sending should see the
-/// answer; one that waits to be asked for the body is not asked.
-async fn refuse(denied: Denied, request: Request) -> Response {
-    if !request.headers().contains_key(EXPECT) {
-        discard(request.into_body()).await;
-    }
-    Error::from(denied).into_response()
 }
 
 /// The key that a request presents: in `Authorization`, or, as pages cannot set that for a

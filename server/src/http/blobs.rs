@@ -11,7 +11,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, LOCATION};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, LOCATION};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -19,7 +19,6 @@ use tokio::time::{Instant, timeout_at};
 use utoipa::IntoResponses;
 
 use super::app::App;
-use super::body::discard;
 use super::download;
 use super::error::Error;
 use crate::api::{BlobEntry, FieldError};
@@ -86,10 +85,7 @@ pub(super) async fn put(
         let pointer = String::new();
         Error::invalid(vec![FieldError { pointer, detail }])
     });
-    match expected {
-        Ok(expected) => receive(&app, caller.owner(), Some(expected), request).await,
-        Err(error) => Err(refuse(request, error).await),
-    }
+    receive(&app, caller.owner(), Some(expected?), request).await
 }
 
 /// Upload a blob.
@@ -252,10 +248,7 @@ async fn receive(
     expected: Option<BlobHash>,
     request: Request,
 ) -> Result<Response, Error> {
-    let upload = match accept(app, owner, expected, request.headers()).await {
-        Ok(upload) => upload,
-        Err(error) => return Err(refuse(request, error).await),
-    };
+    let upload = accept(app, owner, expected, request.headers()).await?;
     let received = take(app, upload, request.into_body()).await;
     let result = match &received {
         Ok(Uploaded { new: true, .. }) => "stored",
@@ -299,14 +292,6 @@ async fn accept(
     Ok(app.blobs.upload(owner, expected, length).await?)
 }
 
-/// A client that waits for leave to send is told at once; one that already sends would not hear.
-async fn refuse(request: Request, error: Error) -> Error {
-    if !request.headers().contains_key(EXPECT) {
-        discard(request.into_body()).await;
-    }
-    error
-}
-
 async fn take(app: &App, mut upload: Upload, mut body: Body) -> Result<Uploaded, Error> {
     let mut pace = Pace::new(app);
     loop {
@@ -321,11 +306,7 @@ async fn take(app: &App, mut upload: Upload, mut body: Body) -> Result<Uploaded,
         };
         app.metrics.blobs.received(piece.len());
         pace.received_bytes += piece.len() as u64;
-        if let Err(error) = upload.write(&piece).await {
-            drop(upload);
-            discard(body).await;
-            return Err(error.into());
-        }
+        upload.write(&piece).await?;
     }
     Ok(upload.finish().await?)
 }

@@ -16,10 +16,6 @@ use super::error::Error;
 use crate::api::parse::{Parsed, parse};
 use crate::offload::offload;
 
-/// A body that is refused is still read, up to this many bytes and this long: a client that is busy
-/// sending would otherwise find its connection reset before it sees the answer.
-const DISCARD_BYTES: usize = 256 << 20;
-const DISCARD_FOR: Duration = Duration::from_secs(10);
 /// How soon to come again when the memory for bodies is used up.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -47,14 +43,8 @@ pub(super) async fn read_raw(
     app: &App,
     request: Request,
 ) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
-    let (head, body) = request.into_parts();
-    match accept(app, &head.headers) {
-        Ok(share) => Ok((collect(app, body).await?, share)),
-        Err(error) => {
-            discard(body).await;
-            Err(error)
-        }
-    }
+    let share = accept(app, request.headers())?;
+    Ok((collect(app, request.into_body()).await?, share))
 }
 
 /// Decides by the head alone.
@@ -99,33 +89,16 @@ fn is_json(headers: &HeaderMap) -> bool {
 async fn collect(app: &App, body: Body) -> Result<Bytes, Error> {
     let http = &app.config.config.http;
     let max = usize::try_from(http.max_body_bytes).unwrap_or(usize::MAX);
-    let mut body = body;
-    let read = Limited::new(&mut body, max).collect();
+    let read = Limited::new(body, max).collect();
     match timeout(http.body_timeout(), read).await {
         Err(_) => Err(Error::too_slow()),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            discard(body).await;
             Err(Error::too_large(http.max_body_bytes))
         }
         // The client went away or broke the framing; there is hardly anybody to tell.
         Ok(Err(_)) => Err(Error::bad_request("the body broke off")),
     }
-}
-
-/// Reads what nobody wants to know.
-pub(super) async fn discard(mut body: Body) {
-    let read = async {
-        let mut left = DISCARD_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let len = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(len) else {
-                return;
-            };
-            left = rest;
-        }
-    };
-    let _ = timeout(DISCARD_FOR, read).await;
 }
 
 #[cfg(test)]

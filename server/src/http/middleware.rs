@@ -12,7 +12,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Method};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -25,9 +25,10 @@ use super::app::App;
 use super::cors;
 use super::error::Error;
 use super::headers::X_REQUEST_ID;
+use super::unread;
 use crate::telemetry;
 
-/// Puts the stack around the routes. The last layer is the outermost: a request meets `observe` first, a
+/// Puts the stack around the routes. The last layer is the outermost: a request meets it first, a
 /// response meets it last. Who may use a route, and what for, is checked nearer to it (`access`).
 pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
     let cors = cors::layer(&app.config.config.http.cors_origins);
@@ -44,6 +45,7 @@ pub(super) fn apply(routes: Router, app: Arc<App>) -> Router {
             "default-src 'none'; frame-ancestors 'none'",
         ))
         .layer(from_fn_with_state(app, observe))
+        .layer(from_fn(unread::discard_rest))
 }
 
 /// Gives the request an id, a span and a log line, and counts it. Only what the router knows is

@@ -24,6 +24,7 @@ mod runs;
 mod server;
 mod shares;
 mod submissions;
+mod unread;
 
 pub use app::App;
 pub use openapi::document;

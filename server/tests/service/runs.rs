@@ -1,5 +1,8 @@
 //! Runs through the whole service.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
 use super::harness::{Service, eventually, python, request};
 
 #[test]
@@ -92,4 +95,41 @@ fn interpreters_in_demand_are_started_ahead_and_serve_one_run_each() {
     let counted = format!("brig_starts_total{{found=\"interpreter\"}} {prestarted}");
     assert!(metrics.contains(&counted), "{metrics}");
     assert!(service.stop().success());
+}
+
+/// A connection that the server has closed while it was being written to is reset, and the answer with it.
+#[test]
+fn a_refusal_arrives_while_the_body_is_still_being_sent() {
+    let service = Service::settled(&["--workers", "1"]);
+    let mut stream = BufReader::new(TcpStream::connect(service.address).unwrap());
+    let body = vec![b'x'; 4 << 20];
+    for (line, status) in [
+        ("POST /v1/runs?unknown=1", "400 Bad Request"),
+        ("POST /v1/nowhere", "404 Not Found"),
+        ("DELETE /v1/runs", "405 Method Not Allowed"),
+        ("POST /v1/runs", "415 Unsupported Media Type"),
+        ("PUT /v1/blobs/this-is-no-hash", "422 Unprocessable Entity"),
+    ] {
+        // The server knows its answer from the head, long before the rest has been written.
+        let length = body.len();
+        let head = format!("{line} HTTP/1.1\r\nhost: brig\r\ncontent-length: {length}\r\n\r\n");
+        let sent = stream.get_mut().write_all(head.as_bytes());
+        sent.and_then(|()| stream.get_mut().write_all(&body))
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(answer(&mut stream), format!("HTTP/1.1 {status}"), "{line}");
+    }
+}
+
+/// The first line of the next answer, all of which is read.
+fn answer(stream: &mut BufReader<TcpStream>) -> String {
+    let head: Vec<String> = stream
+        .lines()
+        .map(|line| line.expect("a line of the head"))
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let length = |line: &String| line.strip_prefix("content-length: ")?.parse().ok();
+    let length: u64 = head.iter().find_map(length).expect("a length");
+    let mut body = Vec::new();
+    stream.take(length).read_to_end(&mut body).unwrap();
+    head[0].clone()
 }
