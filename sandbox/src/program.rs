@@ -49,7 +49,7 @@ use crate::sys::shared::Mark;
 use crate::sys::terminal::make_controlling;
 use crate::terminal::{self, Terminal};
 use crate::wire::{Channel, encode};
-use crate::worker::CompiledPolicy;
+use crate::worker::ReadyPolicy;
 
 /// What the program's process has from init.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +90,7 @@ pub fn run(birth: &Birth<'_>, inheritance: Inheritance<'_>, memory: Memory) -> !
 
 /// The rules for files of a policy, ready before the job has named it.
 struct Ahead<'a> {
-    policy: &'a CompiledPolicy,
+    policy: &'a ReadyPolicy,
     domain: Domain,
 }
 
@@ -224,7 +224,7 @@ impl Process<'_> {
     fn lock_down(
         &self,
         job: &Job,
-        policy: &CompiledPolicy,
+        policy: &ReadyPolicy,
         ahead: Option<Ahead<'_>>,
         stdio: [OwnedFd; 3],
         executable: &Executable,
@@ -270,10 +270,10 @@ impl Process<'_> {
 
     /// The filter goes on, its listener goes to init, and the program's clock starts. Once the mark is set, the heap is
     /// left alone.
-    fn announce(&self, policy: &CompiledPolicy, cpu_before_ns: u64) -> Result<(), SandboxFault> {
+    fn announce(&self, policy: &ReadyPolicy, cpu_before_ns: u64) -> Result<(), SandboxFault> {
         let on = !self.birth.shape.off.contains(Layers::SECCOMP);
         let listener = if on {
-            Some(seccomp::install(&policy.program).step("install the seccomp filter")?)
+            Some(seccomp::install(&policy.filter).step("install the seccomp filter")?)
         } else {
             None
         };
@@ -338,7 +338,7 @@ enum Executable {
 }
 
 impl Executable {
-    fn find(job: &Job, policy: &CompiledPolicy) -> Self {
+    fn find(job: &Job, policy: &ReadyPolicy) -> Self {
         let Some(name) = job.argv.first() else {
             return Self::Missing(io::Error::from_raw_os_error(libc::ENOENT));
         };

@@ -31,7 +31,7 @@ use crate::cgroup::host::{Base, WorkerCaps};
 use crate::identity::Identity;
 use crate::init::keep_only;
 use crate::layers::Layers;
-use crate::policy::Policy;
+use crate::policy::Compiled;
 use crate::prepared;
 use crate::report::SandboxFault;
 use crate::rootfs::RootfsSpec;
@@ -59,7 +59,7 @@ pub struct Launcher {
     /// What sandboxes show of the host.
     pub rootfs: RootfsSpec,
     /// The policies that jobs may name.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<Compiled>,
     /// Layers that every sandbox goes without.
     pub off: Layers,
     /// Sandboxes of each recently used shape that a worker keeps ready.
@@ -248,13 +248,16 @@ pub fn worker_main() -> Option<i32> {
         return Some(2);
     };
     match read_settings(settings).and_then(|s| Ok((s, Channel::from(inherited(channel)?)))) {
-        Ok((settings, channel)) => match worker::run(&settings, channel) {
-            Ok(()) => Some(0),
-            Err(fault) => {
-                eprintln!("brig worker {}: {fault}", settings.index);
-                Some(1)
+        Ok((settings, channel)) => {
+            let index = settings.index;
+            match worker::run(settings, channel) {
+                Ok(()) => Some(0),
+                Err(fault) => {
+                    eprintln!("brig worker {index}: {fault}");
+                    Some(1)
+                }
             }
-        },
+        }
         Err(e) => {
             eprintln!("brig worker: {e}");
             Some(2)

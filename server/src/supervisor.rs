@@ -33,7 +33,7 @@ use brig_sandbox::client::Client;
 use brig_sandbox::identity::{Identity, MAX_WORKERS};
 use brig_sandbox::init::keep_only;
 use brig_sandbox::layers::Layers;
-use brig_sandbox::policy;
+use brig_sandbox::policy::{self, Compiled};
 use brig_sandbox::prepared;
 use brig_sandbox::prestart;
 use brig_sandbox::protocol::Control;
@@ -153,9 +153,7 @@ fn prepare(config: &Config) -> anyhow::Result<(Launcher, ServerConfig, Held)> {
             binds: Vec::new(),
             prepared: false,
         },
-        policies: policy::load(config.policies_dir()?.as_deref())?
-            .into_values()
-            .collect(),
+        policies: Compiled::all(policy::load(config.policies_dir()?.as_deref())?)?,
         off: missing,
         warm: 1,
         cpus: Vec::new(),

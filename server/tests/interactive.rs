@@ -12,7 +12,7 @@ use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
 use brig_sandbox::limits::Limits;
-use brig_sandbox::policy;
+use brig_sandbox::policy::{self, Compiled};
 use brig_sandbox::protocol::Job;
 use brig_sandbox::report::Outcome;
 use brig_sandbox::rootfs::RootfsSpec;
@@ -423,7 +423,7 @@ fn with_workers(test: impl AsyncFn(&Pool)) {
             processes: 256,
         },
         rootfs: RootfsSpec::default(),
-        policies: policy::load(None).unwrap().into_values().collect(),
+        policies: Compiled::all(policy::load(None).unwrap()).unwrap(),
         off: Layers::empty(),
         warm: 1,
         cpus: Vec::new(),

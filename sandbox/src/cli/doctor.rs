@@ -6,7 +6,7 @@ use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::client::Client;
 use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
-use brig_sandbox::policy::{self, Policy};
+use brig_sandbox::policy::{self, Compiled};
 use brig_sandbox::report::SandboxFault;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::selfcheck::{self, Finding};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let hierarchies = Hierarchies::detect(None)?;
     let version = hierarchies.version();
     let identity = Identity::detect(args.uid_base, 1)?;
-    let policies = policy::load(None)?.into_values().collect();
+    let policies = Compiled::all(policy::load(None)?)?;
     let findings = match check(hierarchies, identity, policies) {
         Ok(findings) => findings,
         Err(fault) => anyhow::bail!("{fault}\n  remedy: {}", selfcheck::remedy_for_fault(&fault)),
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
 fn check(
     hierarchies: Hierarchies,
     identity: Identity,
-    policies: Vec<Policy>,
+    policies: Vec<Compiled>,
 ) -> Result<Vec<Finding>, SandboxFault> {
     let missing = selfcheck::layers_of_controllers(&hierarchies.missing());
     let launcher = Launcher {

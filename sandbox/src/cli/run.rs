@@ -15,7 +15,7 @@ use brig_sandbox::client::{Client, Execution, Watch};
 use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
 use brig_sandbox::limits::Limits;
-use brig_sandbox::policy::{self, Policy};
+use brig_sandbox::policy::{self, Compiled, Policy};
 use brig_sandbox::prepared;
 use brig_sandbox::protocol::{Collect, Job, WindowSize};
 use brig_sandbox::rootfs::RootfsSpec;
@@ -436,7 +436,7 @@ fn launcher(args: &RunArgs, policy: Policy, off: Layers) -> anyhow::Result<Launc
             binds,
             prepared: false,
         },
-        policies: vec![policy],
+        policies: vec![Compiled::new(policy)?],
         off,
         warm: 0,
         cpus: Vec::new(),

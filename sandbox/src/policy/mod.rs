@@ -8,8 +8,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+mod compiled;
 pub mod seccomp;
 mod shorten;
+
+pub use compiled::{AllError, Compiled};
 
 /// One policy, as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -96,7 +96,7 @@ impl<'a> Look<'a> {
     fn ranges(&self) -> Option<Vec<Range>> {
         let mut ranges: Vec<Range> = Vec::new();
         for from in self.bounds()? {
-            let fate = self.run(from)?;
+            let fate = settled(self.program, self.run(from)?)?;
             if ranges.last().is_none_or(|last| last.fate != fate) {
                 ranges.push(Range { from, fate });
             }
@@ -154,6 +154,19 @@ impl<'a> Look<'a> {
             };
         }
     }
+}
+
+/// Where `fate` leads in the end: to see nothing of a word is not to look. (libseccomp asks after both halves of an
+/// argument, also for a mask that has only one.)
+fn settled(program: &[sock_filter], mut fate: Fate) -> Option<Fate> {
+    while let Fate::Look(at) = fate {
+        let look = Look::at(program, at)?;
+        if look.mask != Some(0) {
+            break;
+        }
+        fate = look.run(0)?;
+    }
+    Some(fate)
 }
 
 /// Where a comparison at `at` leads.

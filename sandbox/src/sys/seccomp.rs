@@ -3,11 +3,28 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use serde::{Deserialize, Serialize};
+
 use super::check;
 
 /// A compiled filter: BPF instructions as the kernel takes them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct Program(Vec<libc::sock_filter>);
+
+impl TryFrom<Vec<u8>> for Program {
+    type Error = &'static str;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, Self::Error> {
+        Self::from_bytes(&bytes).ok_or("these bytes are no filter")
+    }
+}
+
+impl From<Program> for Vec<u8> {
+    fn from(program: Program) -> Self {
+        program.to_bytes()
+    }
+}
 
 impl Program {
     /// Reads instructions from `bytes` as `seccomp_export_bpf(3)` writes them: 8 bytes each.
@@ -25,7 +42,7 @@ impl Program {
     }
 
     /// As [`Program::from_bytes`] reads it.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         let instruction = |i: &libc::sock_filter| {
             let (code, k) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
             [&code[..], &[i.jt, i.jf], &k[..]].concat()

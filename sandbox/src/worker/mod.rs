@@ -12,15 +12,12 @@
 //! namespace, inits and programs included.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, CpuSet, sched_setaffinity};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::unistd::{Pid, pipe2};
 use serde::{Deserialize, Serialize};
@@ -31,7 +28,7 @@ use crate::init::Shape;
 use crate::inside::ProgramJob;
 use crate::landlock;
 use crate::layers::Layers;
-use crate::policy::{self, Policy, ProcMount};
+use crate::policy::{Compiled, ProcMount};
 use crate::prepared;
 use crate::protocol::{self, FromWorker, PIPES, Prepared, ToWorker};
 use crate::report::SandboxFault;
@@ -39,12 +36,11 @@ use crate::rootfs::{self, RootfsSpec};
 use crate::shelf::Shelf;
 use crate::started::LastStarted;
 use crate::step::Step;
-use crate::sys::clone::{Forked, assert_single_threaded, fork};
-use crate::sys::memfd;
-use crate::sys::process::{be_child, exit_now, reap_pidfd, trim_heap};
+use crate::sys::clone::assert_single_threaded;
+use crate::sys::process::trim_heap;
 use crate::sys::seccomp::Program;
 use crate::sys::share::ChildStack;
-use crate::wire::{Channel, encode};
+use crate::wire::Channel;
 
 mod pool;
 mod prestarted;
@@ -70,7 +66,7 @@ pub struct Settings {
     /// What the sandboxes show of the host.
     pub rootfs: RootfsSpec,
     /// The policies that its jobs may name.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<Compiled>,
     /// Layers that every sandbox goes without.
     pub off: Layers,
     /// Sandboxes of each recently used shape to keep ready.
@@ -81,13 +77,13 @@ pub struct Settings {
     pub prestarted: u32,
 }
 
-/// A policy with its filter.
+/// A policy that programs can be put under.
 #[derive(Debug)]
-pub struct CompiledPolicy {
-    /// The policy.
-    pub policy: Policy,
+pub struct ReadyPolicy {
+    /// What `/proc` is.
+    pub proc: ProcMount,
     /// Its system call part.
-    pub program: Program,
+    pub filter: Program,
     /// Whether that lets programs execute others.
     pub allows_execve: bool,
     /// Its file part.
@@ -102,7 +98,7 @@ pub struct Context {
     /// Its group id.
     pub gid: u32,
     /// By name.
-    pub policies: BTreeMap<String, CompiledPolicy>,
+    pub policies: BTreeMap<String, ReadyPolicy>,
     /// Layers that every sandbox goes without.
     pub off: Layers,
     /// Where its sandboxes' groups go.
@@ -113,7 +109,7 @@ pub struct Context {
 
 impl Context {
     /// The policy called `name`.
-    pub fn policy(&self, name: &str) -> Result<&CompiledPolicy, SandboxFault> {
+    pub fn policy(&self, name: &str) -> Result<&ReadyPolicy, SandboxFault> {
         self.policies.get(name).ok_or_else(|| SandboxFault {
             step: "find the policy".to_owned(),
             detail: format!("there is no policy {name:?}"),
@@ -129,7 +125,7 @@ impl Context {
 
     fn shape(&self, policy: &str, off: Layers, own_memory: bool) -> Result<Shape, SandboxFault> {
         Ok(Shape {
-            proc: self.policy(policy)?.policy.proc,
+            proc: self.policy(policy)?.proc,
             off: self.off | off,
             own_memory,
         })
@@ -137,10 +133,10 @@ impl Context {
 }
 
 /// Is a worker, until the server's end of `server` closes. The error is for the log.
-pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
+pub fn run(mut settings: Settings, server: Channel) -> Result<(), SandboxFault> {
     assert_single_threaded();
     prctl::set_name(c"brig-worker").step("set the process name")?;
-    let (context, shelf) = lock_in(settings)?;
+    let (context, shelf) = lock_in(&mut settings)?;
     let mut worker = Worker {
         pool: Pool::new(settings.warm),
         prestarts: Prestarts::new(settings.prestarted),
@@ -161,13 +157,13 @@ pub fn run(settings: &Settings, server: Channel) -> Result<(), SandboxFault> {
 }
 
 /// Everything that takes rights, then the end of all rights.
-fn lock_in(settings: &Settings) -> Result<(Context, Shelf), SandboxFault> {
+fn lock_in(settings: &mut Settings) -> Result<(Context, Shelf), SandboxFault> {
     let group = WorkerGroup::open(&settings.cgroup).step("open the worker's cgroup")?;
     if let Some(cpu) = settings.cpu {
         stay_on(cpu).step("stay on one CPU")?;
     }
     let shelf = rootfs::enter(&settings.rootfs, settings.off)?;
-    let policies = compile(policies_of(settings))?;
+    let policies = look_up(policies_of(settings));
     capabilities::drop_all().step("drop the worker's capabilities")?;
     prctl::set_no_new_privs().step("set no_new_privs")?;
     trim_heap();
@@ -189,8 +185,8 @@ fn stay_on(cpu: u32) -> nix::Result<()> {
     sched_setaffinity(Pid::from_raw(0), &cpus)
 }
 
-fn policies_of(settings: &Settings) -> Vec<Policy> {
-    let mut policies = settings.policies.clone();
+fn policies_of(settings: &mut Settings) -> Vec<Compiled> {
+    let mut policies = std::mem::take(&mut settings.policies);
     // Whoever has a host path shown to languages' tools wants them to read it.
     let shown = settings.rootfs.mounted_paths();
     for policy in &mut policies {
@@ -202,55 +198,19 @@ fn policies_of(settings: &Settings) -> Vec<Policy> {
     policies
 }
 
-/// Prepares `policies` for the file tree that sandboxes will have.
-fn compile(policies: Vec<Policy>) -> Result<BTreeMap<String, CompiledPolicy>, SandboxFault> {
-    let programs = compile_apart(&policies)?;
+/// Looks up what `policies` are about in the file tree that sandboxes will have.
+fn look_up(policies: Vec<Compiled>) -> BTreeMap<String, ReadyPolicy> {
     let mut lookup = landlock::Lookup::default();
-    let compile = |(policy, program): (Policy, Vec<u8>)| {
-        let program = Program::from_bytes(&program)
-            .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData))
-            .step(COMPILE)?;
-        let compiled = CompiledPolicy {
-            program,
-            allows_execve: policy.allows("execve"),
+    let ready = |policy: Compiled| {
+        let ready = ReadyPolicy {
             files: lookup.rules(&policy.landlock),
-            policy,
+            proc: policy.proc,
+            filter: policy.filter,
+            allows_execve: policy.allows_execve,
         };
-        Ok((compiled.policy.name.clone(), compiled))
+        (policy.name, ready)
     };
-    policies.into_iter().zip(programs).map(compile).collect()
-}
-
-const COMPILE: &str = "compile the policies";
-
-/// The filters of `policies`, compiled by a child process: the holes that this leaves in the heap would become many
-/// pages that each init and the worker after its fork have to copy, for what they allocate lands in them.
-fn compile_apart(policies: &[Policy]) -> Result<Vec<Vec<u8>>, SandboxFault> {
-    let filter = |policy: &Policy| match policy::seccomp::compile(policy) {
-        Ok(program) => Ok(program.to_bytes()),
-        Err(e) => Err(SandboxFault {
-            step: COMPILE.to_owned(),
-            detail: format!("{}: {e}", policy.name),
-            errno: None,
-            started: false,
-        }),
-    };
-    let said = File::from(memfd::create(c"filters").step(COMPILE)?);
-    let compile = || -> std::io::Result<()> {
-        let filters: Result<Vec<_>, _> = policies.iter().map(filter).collect();
-        (&said).write_all(&encode(&filters)?)
-    };
-    match fork(CloneFlags::empty(), None).step(COMPILE)? {
-        Forked::Parent { pidfd, .. } => reap_pidfd(pidfd.as_fd()).step(COMPILE)?,
-        // Without an answer the parent knows as much as there is to know.
-        Forked::Child => be_child(|| exit_now(i32::from(compile().is_err()))),
-    }
-    let mut bytes = vec![0; usize::try_from(said.metadata().step(COMPILE)?.len()).unwrap_or(0)];
-    said.read_exact_at(&mut bytes, 0).step(COMPILE)?;
-    let filters: Result<_, SandboxFault> = postcard::from_bytes(&bytes)
-        .map_err(std::io::Error::other)
-        .step(COMPILE)?;
-    filters
+    policies.into_iter().map(ready).collect()
 }
 
 struct Worker {
@@ -470,9 +430,8 @@ impl Worker {
     }
 
     fn message_within(&self, bound: Duration) -> Result<bool, SandboxFault> {
-        let timeout = PollTimeout::try_from(bound).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.server.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, timeout) {
+        match ppoll(&mut fds, Some(bound.into()), None) {
             Err(nix::errno::Errno::EINTR) => Ok(false),
             answer => Ok(answer.step("wait for a job")? > 0),
         }
@@ -520,6 +479,7 @@ impl Worker {
         }
         drop(server);
         // The answer is on its way; only now comes what nobody needs to wait for.
+        self.message_within(ANSWER_FIRST)?;
         if let Some(sandbox) = sandbox {
             self.pool.retire(sandbox)?;
         }
@@ -531,6 +491,8 @@ fn is_disconnected(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET))
 }
 
+/// How long a worker steps aside when it has reported: the server may be waiting for this CPU, and the client for the server.
+const ANSWER_FIRST: Duration = Duration::from_micros(150);
 /// How long a worker is idle before it starts an interpreter: that takes as much CPU time as many a job,
 /// which under load is better spent on the next one.
 const IDLE_BEFORE_PRESTARTING: Duration = Duration::from_millis(2);

@@ -30,12 +30,17 @@ const SHAPES: usize = 2;
 /// Sandboxes that may be on their way out; with more, the worker waits for one.
 const MAX_ENDING: usize = 8;
 
+/// What jobs asked for.
+struct Demand {
+    shape: Shape,
+    /// Of the latest job of this shape: the next one's is likely the same.
+    policy: Option<String>,
+}
+
 pub(super) struct Pool {
     per_shape: u32,
     /// The latest last.
-    shapes: VecDeque<Shape>,
-    /// Of the latest job: the next one's is likely the same.
-    policy: Option<String>,
+    demand: VecDeque<Demand>,
     warm: Vec<Sandbox>,
     leaves: Leaves,
     /// The oldest first.
@@ -46,8 +51,7 @@ impl Pool {
     pub(super) fn new(per_shape: u32) -> Self {
         Self {
             per_shape,
-            shapes: VecDeque::new(),
-            policy: None,
+            demand: VecDeque::new(),
             warm: Vec::new(),
             leaves: Leaves::default(),
             ending: VecDeque::new(),
@@ -61,18 +65,21 @@ impl Pool {
 
     /// The shape of which there are too few.
     pub(super) fn wanted(&mut self, context: &Context) -> Option<Shape> {
-        if self.shapes.is_empty() {
-            self.shapes.push_back(Shape {
+        if self.demand.is_empty() {
+            let shape = Shape {
                 proc: FIRST_SHAPE,
                 off: context.off,
                 own_memory: false,
-            });
+            };
+            let policy = None;
+            self.demand.push_back(Demand { shape, policy });
         }
-        let lacks = |shape: &&Shape| {
-            let have = self.warm.iter().filter(|s| s.shape == **shape).count();
+        let lacks = |shape: &Shape| {
+            let have = self.warm.iter().filter(|s| s.shape == *shape).count();
             have < self.per_shape as usize
         };
-        self.shapes.iter().rev().find(lacks).copied()
+        let mut shapes = self.demand.iter().rev().map(|demand| demand.shape);
+        shapes.find(lacks)
     }
 
     /// Adds one sandbox.
@@ -89,10 +96,7 @@ impl Pool {
         shape: Shape,
         policy: &str,
     ) -> Result<(Sandbox, bool), SandboxFault> {
-        self.remember(context, shape)?;
-        if self.policy.as_deref() != Some(policy) {
-            self.policy = Some(policy.to_owned());
-        }
+        self.remember(context, shape, policy)?;
         match self.warm.iter().position(|s| s.shape == shape) {
             Some(i) => Ok((self.warm.remove(i), true)),
             None => Ok((self.create(context, shape)?, false)),
@@ -113,8 +117,10 @@ impl Pool {
         self.reap()?;
         let leaf = self.leaves.take(&context.group);
         let leaf = leaf.step("make the sandbox's cgroup")?;
+        let asked = self.demand.iter().find(|demand| demand.shape == shape);
         // The job of an interpreter that is to be held is known, and follows at once.
-        let expected = self.policy.as_deref().filter(|_| script.is_none());
+        let asked = asked.filter(|_| script.is_none());
+        let expected = asked.and_then(|demand| demand.policy.as_deref());
         Sandbox::create(context, shape, leaf, script, expected)
     }
 
@@ -175,21 +181,26 @@ impl Pool {
             .step("put the sandbox's cgroup away")
     }
 
-    /// Notes that `shape` is in demand; sandboxes of a shape that falls out of sight go.
-    fn remember(&mut self, context: &Context, shape: Shape) -> Result<(), SandboxFault> {
+    /// Notes that `shape` is in demand, under `policy`; sandboxes of a shape that falls out of sight go.
+    fn remember(
+        &mut self,
+        context: &Context,
+        shape: Shape,
+        policy: &str,
+    ) -> Result<(), SandboxFault> {
         // Shapes with layers off are for probes and come once.
         if shape.off != context.off && shape.off != Layers::empty() {
             return Ok(());
         }
-        self.shapes.retain(|s| *s != shape);
-        self.shapes.push_back(shape);
-        if self.shapes.len() > SHAPES {
-            self.shapes.pop_front();
+        self.demand.retain(|demand| demand.shape != shape);
+        let policy = Some(policy.to_owned());
+        self.demand.push_back(Demand { shape, policy });
+        if self.demand.len() > SHAPES {
+            self.demand.pop_front();
         }
-        let shapes = &self.shapes;
-        let (keep, drop): (Vec<_>, Vec<_>) =
-            self.warm.drain(..).partition(|s| shapes.contains(&s.shape));
-        self.warm = keep;
-        drop.into_iter().try_for_each(Sandbox::destroy)
+        let demand = &self.demand;
+        let wanted = |sandbox: &mut Sandbox| demand.iter().any(|d| d.shape == sandbox.shape);
+        let unwanted: Vec<_> = self.warm.extract_if(.., |s| !wanted(s)).collect();
+        unwanted.into_iter().try_for_each(Sandbox::destroy)
     }
 }

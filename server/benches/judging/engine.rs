@@ -7,7 +7,7 @@ use brig_sandbox::archive;
 use brig_sandbox::cgroup::host::{Hierarchies, WorkerCaps};
 use brig_sandbox::identity::{DEFAULT_UID_BASE, Identity};
 use brig_sandbox::layers::Layers;
-use brig_sandbox::policy;
+use brig_sandbox::policy::{self, Compiled};
 use brig_sandbox::protocol::Job;
 use brig_sandbox::rootfs::RootfsSpec;
 use brig_sandbox::spawn::{Launcher, WorkerProcess};
@@ -99,7 +99,7 @@ fn launcher(workers: u32) -> Launcher {
             processes: 512,
         },
         rootfs: RootfsSpec::default(),
-        policies: policy::load(None).unwrap().into_values().collect(),
+        policies: Compiled::all(policy::load(None).unwrap()).unwrap(),
         off: Layers::empty(),
         warm: 1,
         cpus: Vec::new(),
