@@ -5,7 +5,7 @@
 //! line.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -159,6 +159,8 @@ pub struct HttpConfig {
     /// Origins of other sites' pages that may call the API (CORS), such as
     /// `"https://judge.example"`; none by default.
     pub cors_origins: Vec<String>,
+    /// Threads that serve connections; without it one for each eight CPUs. What takes long is done by others.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// What a run may bring and take away, beyond its limits.
@@ -237,6 +239,7 @@ impl Default for HttpConfig {
             queue_timeout_ms: 30_000,
             drain_timeout_ms: 30_000,
             cors_origins: Vec::new(),
+            threads: None,
         }
     }
 }

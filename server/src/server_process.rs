@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::os::fd::RawFd;
 use std::path::Path;
 
@@ -77,7 +78,7 @@ fn run(control: RawFd, config: RawFd, listener: RawFd) -> anyhow::Result<()> {
         None
     };
     restrict_files(&config).context("restricting the server's files")?;
-    runtime()
+    runtime(config.config.http.threads)
         .context("starting the runtime")?
         .block_on(crate::serve(config, view, control, listener))
 }
@@ -89,9 +90,10 @@ const CPUS_PER_THREAD: usize = 8;
 /// As few threads as can do the work: where there are several, one wakes another for each event. With one instead of two on a
 /// machine of two CPUs, short programs ran up to a tenth faster and the server used a seventh less CPU time.
 /// Long computations are elsewhere ([`crate::offload`]).
-fn runtime() -> std::io::Result<Runtime> {
+fn runtime(threads: Option<NonZeroUsize>) -> std::io::Result<Runtime> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut runtime = match cpus.div_ceil(CPUS_PER_THREAD) {
+    let threads = threads.map_or(cpus.div_ceil(CPUS_PER_THREAD), usize::from);
+    let mut runtime = match threads {
         1 => Builder::new_current_thread(),
         threads => {
             let mut builder = Builder::new_multi_thread();

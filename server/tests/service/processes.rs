@@ -31,6 +31,29 @@ fn server_and_workers_have_no_rights() {
     assert_eq!(users, [60_900, 60_901, 60_902].map(all_four));
 }
 
+/// As on machines of many CPUs.
+#[test]
+fn several_threads_serve_together() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "[http]\nthreads = 4\n").unwrap();
+    let config = config.path().to_str().unwrap();
+    let service = Service::settled(&["--workers", "2", "--config", config]);
+    assert!(service.metric("process_threads") > 4.0);
+    std::thread::scope(|scope| {
+        for client in 0..6 {
+            let service = &service;
+            scope.spawn(move || {
+                for run in 0..10 {
+                    let text = format!("{client} of {run}");
+                    let answer = service.run(&python(&format!("print('{text}', end='')")));
+                    assert_eq!(answer["run"]["stdout"], text, "{answer}");
+                }
+            });
+        }
+    });
+    assert!(service.stop().success());
+}
+
 #[test]
 fn a_worker_killed_in_the_middle_costs_one_run() {
     let service = Service::settled(&["--workers", "1"]);
