@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl;
 use nix::unistd::{Pid, pipe2};
@@ -430,8 +430,9 @@ impl Worker {
     }
 
     fn message_within(&self, bound: Duration) -> Result<bool, SandboxFault> {
+        let timeout = PollTimeout::try_from(bound).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.server.as_fd(), PollFlags::POLLIN)];
-        match ppoll(&mut fds, Some(bound.into()), None) {
+        match poll(&mut fds, timeout) {
             Err(nix::errno::Errno::EINTR) => Ok(false),
             answer => Ok(answer.step("wait for a job")? > 0),
         }
@@ -479,7 +480,6 @@ impl Worker {
         }
         drop(server);
         // The answer is on its way; only now comes what nobody needs to wait for.
-        self.message_within(ANSWER_FIRST)?;
         if let Some(sandbox) = sandbox {
             self.pool.retire(sandbox)?;
         }
@@ -491,8 +491,6 @@ fn is_disconnected(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET))
 }
 
-/// How long a worker steps aside when it has reported: the server may be waiting for this CPU, and the client for the server.
-const ANSWER_FIRST: Duration = Duration::from_micros(150);
 /// How long a worker is idle before it starts an interpreter: that takes as much CPU time as many a job,
 /// which under load is better spent on the next one.
 const IDLE_BEFORE_PRESTARTING: Duration = Duration::from_millis(2);
