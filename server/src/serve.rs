@@ -3,7 +3,7 @@
 //! Tasks: one per connection (`http::server`), one per worker channel (`pool::worker`), and here
 //! one that takes workers from the supervisor, one that keeps readiness proved, one that keeps the
 //! keys fresh, one that looks at the languages' tools, one that makes files for compiles to start from, one
-//! for signals. SIGTERM, SIGINT and the end of the supervisor drain; a second signal ends the drain; SIGHUP
+//! that gives memory back, one for signals. SIGTERM, SIGINT and the end of the supervisor drain; a second signal ends the drain; SIGHUP
 //! reads the languages again.
 
 use std::os::fd::OwnedFd;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use brig_sandbox::protocol::Control;
+use brig_sandbox::sys::process::trim_heap;
 use brig_sandbox::wire::Channel;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -24,13 +25,16 @@ use crate::config::ServerConfig;
 use crate::http::{self, App};
 use crate::language::{Availability, Language};
 use crate::logging;
-use crate::pool::{AsyncChannel, Pool};
+use crate::pool::{AsyncChannel, Pool, Stats};
 use crate::run::detect_versions;
 use crate::server_process::Refused;
 use crate::store::Purged;
 
 /// How often the store is purged.
 const PURGE_EVERY: Duration = Duration::from_mins(10);
+
+/// How often memory that a burst of requests has left behind is given back.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(10);
 
 /// Tools that could not be looked at are tried again after this long.
 const DETECT_AGAIN: Duration = Duration::from_mins(1);
@@ -83,6 +87,7 @@ pub async fn serve(
     let blobs = app.blobs.clone();
     background.spawn(async move { blobs.keep_swept().await });
     background.spawn(purge(Arc::clone(&app)));
+    background.spawn(give_memory_back(app.pool.clone()));
     let keys = Arc::clone(&app.keys);
     background.spawn(async move { keys.keep_fresh().await });
     let (health, pool) = (Arc::clone(&app.health), app.pool.clone());
@@ -190,6 +195,20 @@ async fn purge(app: Arc<App>) {
             Err(error) => tracing::error!("the store cannot be purged: {error}"),
         }
         tokio::time::sleep(PURGE_EVERY).await;
+    }
+}
+
+/// Gives memory back to the system while there is nothing to do: by itself the allocator keeps what a burst of requests
+/// has used. It takes a tenth of a millisecond when there is nothing to give.
+async fn give_memory_back(pool: Pool) {
+    loop {
+        tokio::time::sleep(GIVE_BACK_EVERY).await;
+        let Stats {
+            running, queued, ..
+        } = pool.stats();
+        if running == 0 && queued == 0 {
+            let _ = tokio::task::spawn_blocking(trim_heap).await;
+        }
     }
 }
 

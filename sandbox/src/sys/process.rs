@@ -129,7 +129,7 @@ pub fn limit_process(pid: Pid, resource: Resource, value: u64) -> io::Result<()>
     check(answer.into()).map(|_| ())
 }
 
-/// Gives back free heap memory to the kernel: a fork copies page tables only for what is mapped.
+/// Gives back free heap memory to the kernel, which the allocator would keep. A fork copies page tables only for what is mapped.
 pub fn trim_heap() {
     // SAFETY: malloc_trim is safe to call at any time (malloc_trim(3)).
     unsafe { libc::malloc_trim(0) };
