@@ -103,7 +103,7 @@ fn live_events(
             let events = tokio::select! {
                 biased;
                 events = live.events(from) => events,
-                () = app.seats.draining(), if live.document().is_none() => Vec::new(),
+                () = app.seats.draining(), if !live.has_begun() => Vec::new(),
             };
             if events.is_empty() {
                 return None;

@@ -103,6 +103,7 @@ impl Door {
 async fn cancel_rest(mut connections: JoinSet<()>, app: &App) {
     connections.shutdown().await;
     app.seats.end();
+    app.judging.leave();
     let idle = async {
         app.seats.free().await;
         while app.pool.stats().running > 0 {

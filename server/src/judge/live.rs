@@ -66,6 +66,11 @@ impl Live {
         serde_json::to_vec(document).ok()
     }
 
+    /// Whether judging has begun.
+    pub fn has_begun(&self) -> bool {
+        self.state.borrow().document.is_some()
+    }
+
     /// The events from number `from` on, as soon as there are any; empty: there will be no more.
     pub async fn events(&self, from: usize) -> Vec<Event> {
         let mut states = self.state.subscribe();

@@ -480,3 +480,35 @@ fn a_program_that_ends_just_too_late_is_run_again_alone() {
         }
     }
 }
+
+#[test]
+fn who_waits_for_what_is_not_begun_does_not_hold_up_a_drain() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "[judging]\nactive = 1\n").unwrap();
+    let config = config.path().to_str().unwrap();
+    let mut service = Service::settled(&["--workers", "1", "--config", config]);
+    let mut sleeping = add(&[(1, 2)]);
+    sleeping["source"] = "import time\ntime.sleep(60)".into();
+    sleeping["tests"][0]["limits"] = json!({"wall_time_ms": 60_000});
+    let (status, _) = service.post("/v1/submissions", &sleeping);
+    assert_eq!(status, 202);
+    eventually("one is judged", || {
+        service.metric("brig_submissions_active") > 0.0
+    });
+    let client = Client::new(&service);
+    let waiting =
+        std::thread::spawn(move || client.post("/v1/submissions?wait=true", &add(&[(1, 2)])));
+    eventually("another one waits", || {
+        service.metric("brig_submissions_waiting") > 0.0
+    });
+    let begun = Instant::now();
+    service.signal(Signal::SIGTERM);
+    let reply = waiting.join().unwrap();
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert!(reply.header("location").starts_with("/v1/submissions/"));
+    assert!(service.wait().success());
+    // A drain may take 30 s, and a worker 5 s more to end its job.
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let log = service.rest_of_log().join("\n");
+    assert!(!log.contains("workers are still busy"), "{log}");
+}

@@ -1,5 +1,6 @@
 //! What can be asked about a submission that was taken, and its end.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +126,8 @@ impl Judging {
         }
     }
 
-    /// Waits for the result of a submission, at most this long; gives it as it stands then.
+    /// Waits for the result of a submission, at most this long; gives it as it stands then. For one that will not be
+    /// begun any more it is no use to wait.
     pub async fn wait(
         &self,
         whose: Whose,
@@ -133,7 +135,16 @@ impl Judging {
         at_most: Duration,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         if let Followed::Live(live) = self.follow(whose, id).await? {
-            let _ = tokio::time::timeout(at_most, live.ended()).await;
+            let no_use = async {
+                self.0.drained().await;
+                if live.has_begun() {
+                    pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                _ = tokio::time::timeout(at_most, live.ended()) => {}
+                () = no_use => {}
+            }
         }
         self.show(whose, id).await
     }

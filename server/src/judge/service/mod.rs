@@ -78,6 +78,8 @@ struct Inner {
     wake: Notify,
     /// None is begun any more.
     draining: watch::Sender<bool>,
+    /// Those that are being judged are left to the next life of the service.
+    leaving: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -108,6 +110,7 @@ impl Judging {
             state: Mutex::default(),
             wake: Notify::new(),
             draining: watch::Sender::new(false),
+            leaving: watch::Sender::new(false),
         }))
     }
 
@@ -131,7 +134,12 @@ impl Judging {
         loop {
             while let Some(pending) = self.next() {
                 let this = self.clone();
-                tokio::spawn(async move { this.judge(pending).await });
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = this.judge(pending) => {}
+                        () = set(&this.0.leaving) => {}
+                    }
+                });
             }
             self.0.wake.notified().await;
         }
@@ -140,6 +148,11 @@ impl Judging {
     /// From now on none is begun; what waits is judged after the next start.
     pub fn drain(&self) {
         self.0.draining.send_replace(true);
+    }
+
+    /// Stops what is being judged where it is; it is judged from its beginning after the next start.
+    pub fn leave(&self) {
+        self.0.leaving.send_replace(true);
     }
 
     fn next(&self) -> Option<Pending> {
@@ -179,13 +192,14 @@ impl Inner {
 
     /// Waits until no more are begun.
     async fn drained(&self) {
-        // The sender lives as long as `self`.
-        let _ = self
-            .draining
-            .subscribe()
-            .wait_for(|draining| *draining)
-            .await;
+        set(&self.draining).await;
     }
+}
+
+/// Waits until `flag` is set.
+async fn set(flag: &watch::Sender<bool>) {
+    // The sender lives as long as it is borrowed.
+    let _ = flag.subscribe().wait_for(|set| *set).await;
 }
 
 impl State {
