@@ -171,6 +171,15 @@ impl Launcher {
     }
 }
 
+/// Makes the kernel give each network namespace that is made from this one a table of its own for TCP connections
+/// (`tcp_child_ehash_entries`, ip-sysctl; since Linux 6.1). Otherwise they share the host's, all of which is looked through when
+/// one of them is taken apart (`tcp_twsk_purge()`): with 262,144 places, on a machine with 24 GB of memory, that took a
+/// twentieth of the CPU time that a network namespace takes. Where the setting cannot be had, it goes without.
+fn give_sandboxes_tcp_tables() {
+    const PLACES: &str = "16";
+    let _ = fs::write("/proc/sys/net/ipv4/tcp_child_ehash_entries", PLACES);
+}
+
 fn write_settings(settings: &Settings) -> io::Result<OwnedFd> {
     let bytes = postcard::to_stdvec(settings).map_err(io::Error::other)?;
     memfd::read_only(c"settings", &bytes)
@@ -197,6 +206,7 @@ impl Child {
         File::from(go)
             .read_exact(&mut word)
             .step("wait for the supervisor")?;
+        give_sandboxes_tcp_tables();
         self.change_user()?;
         // Changing the user clears it (prctl(2)). The supervisor was alive when it wrote the word.
         prctl::set_pdeathsig(Signal::SIGKILL).step("set the parent death signal")?;

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -29,6 +30,30 @@ fn server_and_workers_have_no_rights() {
     users.sort_unstable();
     let all_four = |uid: u32| vec![uid.to_string(); 4].join("\t");
     assert_eq!(users, [60_900, 60_901, 60_902].map(all_four));
+}
+
+/// What the kernel says at `path` to a process in the network namespace of `pid`.
+fn said_in_network_of(pid: u32, path: &'static str) -> String {
+    let network = std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap();
+    // Only this thread goes there.
+    let look = move || {
+        setns(network, CloneFlags::CLONE_NEWNET).unwrap();
+        std::fs::read_to_string(path).unwrap()
+    };
+    std::thread::spawn(look).join().unwrap().trim().to_owned()
+}
+
+#[test]
+fn sandboxes_do_not_share_the_hosts_table_of_tcp_connections() {
+    let service = Service::settled(&["--workers", "1"]);
+    let worker = service.children("brig-worker")[0];
+    let children = || std::fs::read_to_string(format!("/proc/{worker}/task/{worker}/children"));
+    let sandbox = || children().ok()?.split_whitespace().next()?.parse().ok();
+    eventually("a sandbox is ready", || sandbox().is_some());
+    let sandbox = sandbox().unwrap();
+    let places = said_in_network_of(sandbox, "/proc/sys/net/ipv4/tcp_ehash_entries");
+    // Negative where it is another's.
+    assert_eq!(places, "16");
 }
 
 /// As on machines of many CPUs.
