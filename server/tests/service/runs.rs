@@ -101,22 +101,23 @@ fn interpreters_in_demand_are_started_ahead_and_serve_one_run_each() {
 fn memory_that_a_burst_took_is_given_back() {
     const WAITING: usize = 400;
     const MEBIBYTE: f64 = 1024.0 * 1024.0;
-    let service = Service::settled(&["--workers", "2", "--queue", "1000"]);
+    let service = Service::settled(&["--workers", "1", "--queue", "1000"]);
     let resident = || service.metric("process_resident_memory_bytes") / MEBIBYTE;
     let before = resident();
+    let running = service.begin(&request("sleep"));
+    eventually("the worker is busy", || {
+        service.metric("brig_running") > 0.0
+    });
     let mut run = python("pass");
     run["stdin"] = "x".repeat(64 << 10).into();
     let waiting: Vec<_> = (0..WAITING).map(|_| service.begin(&run)).collect();
-    eventually("all are in line", || {
+    eventually("many are in line", || {
         service.metric("brig_queue_depth") > 300.0
     });
     let meanwhile = resident();
     assert!(meanwhile > before + 20.0, "{before} and {meanwhile} MiB");
-    for mut stream in waiting {
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
+    // Who hangs up leaves the line.
+    drop((running, waiting));
     eventually("most of it is given back", || {
         resident() < before + (meanwhile - before) / 3.0
     });
