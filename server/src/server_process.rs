@@ -15,10 +15,11 @@ use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetStatus,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::blob::view::read_only;
-use crate::config::ServerConfig;
+use crate::config::{Config, ServerConfig};
 use crate::store::DataDir;
 
 /// First argument of a process that is to be the server.
@@ -77,10 +78,42 @@ fn run(control: RawFd, config: RawFd, listener: RawFd) -> anyhow::Result<()> {
     } else {
         None
     };
+    raise_descriptor_limit(&config)?;
     restrict_files(&config).context("restricting the server's files")?;
     runtime(config.config.http.threads)
         .context("starting the runtime")?
         .block_on(crate::serve(config, view, control, listener))
+}
+
+/// Takes as many descriptors as the hard limit allows. The soft one is mostly 1024, for programs that use select(2)
+/// (getrlimit(2)); a few hundred runs that wait with their inputs need more.
+fn raise_descriptor_limit(config: &ServerConfig) -> anyhow::Result<()> {
+    let (_, hard) =
+        getrlimit(Resource::RLIMIT_NOFILE).context("asking for the limit of descriptors")?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raising the limit of descriptors")?;
+    let needed = descriptors(&config.config);
+    if hard < needed {
+        eprintln!(
+            "brig: the limit of open files is {hard}, but what the configuration allows at once may take {needed}: raise it \
+             (LimitNOFILE of systemd, ulimit -Hn), or requests fail when many come together"
+        );
+    }
+    Ok(())
+}
+
+/// How many descriptors may be needed at once: a run that waits has its connection, its sources, its input and up to
+/// some files; a socket of a live run is a connection, too.
+fn descriptors(config: &Config) -> u64 {
+    const OF_A_RUN: usize = 4;
+    const OF_A_WORKER: usize = 32;
+    const OF_THE_SERVICE: usize = 256;
+    let workers = config.worker_count().get() as usize;
+    let all = config.http.max_connections
+        + config.live.max_sockets
+        + OF_A_RUN * config.queue_length
+        + OF_A_WORKER * workers
+        + OF_THE_SERVICE;
+    all as u64
 }
 
 /// CPUs whose workers one thread can keep busy: it takes 0.4 ms of CPU time for a run, and the shortest run 2.5 ms of a

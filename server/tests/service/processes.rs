@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use nix::sched::{CloneFlags, setns};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -54,6 +55,25 @@ fn sandboxes_do_not_share_the_hosts_table_of_tcp_connections() {
     let places = said_in_network_of(sandbox, "/proc/sys/net/ipv4/tcp_ehash_entries");
     // Negative where it is another's.
     assert_eq!(places, "16");
+}
+
+#[test]
+fn the_server_may_open_as_many_files_as_the_hard_limit_allows() {
+    // As after login.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(1024), hard).unwrap();
+    let service = Service::start(&["--workers", "1"]);
+    let server = service.children("brig-server")[0];
+    let limits = std::fs::read_to_string(format!("/proc/{server}/limits")).unwrap();
+    let files = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let numbers: Vec<u64> = files
+        .unwrap()
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    assert_eq!(numbers, [hard, hard]);
 }
 
 /// As on machines of many CPUs.
