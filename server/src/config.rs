@@ -138,6 +138,9 @@ pub struct Config {
     pub web: WebConfig,
 }
 
+/// The most that `http.threads` can be: one for each eight CPUs of the largest machines there are.
+const MAX_THREADS: usize = 1024;
+
 /// Connections and requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -323,6 +326,12 @@ impl Config {
             self.http.max_bodies_bytes >= self.http.max_body_bytes,
             "http.max_bodies_bytes must be at least http.max_body_bytes"
         );
+        anyhow::ensure!(
+            self.http
+                .threads
+                .is_none_or(|threads| threads.get() <= MAX_THREADS),
+            "http.threads must be at most {MAX_THREADS}"
+        );
         self.live.check()?;
         self.store.check()?;
         self.compile_cache.check()?;
@@ -446,6 +455,15 @@ mod tests {
             ..ServeArgs::default()
         };
         args.load()
+    }
+
+    #[test]
+    fn a_number_of_threads_that_no_machine_needs_is_refused() {
+        assert!(load("[http]\nthreads = 1024\n", None).is_ok());
+        for (threads, named) in [(0, "nonzero"), (1025, "http.threads must be at most 1024")] {
+            let error = load(&format!("[http]\nthreads = {threads}\n"), None).unwrap_err();
+            assert!(format!("{error:#}").contains(named), "{error:#}");
+        }
     }
 
     #[test]

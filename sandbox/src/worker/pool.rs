@@ -199,8 +199,8 @@ impl Pool {
             self.demand.pop_front();
         }
         let demand = &self.demand;
-        let wanted = |sandbox: &mut Sandbox| demand.iter().any(|d| d.shape == sandbox.shape);
-        let unwanted: Vec<_> = self.warm.extract_if(.., |s| !wanted(s)).collect();
+        let unwanted = |s: &mut Sandbox| demand.iter().all(|d| d.shape != s.shape);
+        let unwanted: Vec<_> = self.warm.extract_if(.., unwanted).collect();
         unwanted.into_iter().try_for_each(Sandbox::destroy)
     }
 }

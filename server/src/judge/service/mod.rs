@@ -137,7 +137,7 @@ impl Judging {
                 tokio::spawn(async move {
                     tokio::select! {
                         () = this.judge(pending) => {}
-                        () = set(&this.0.leaving) => {}
+                        () = until_set(&this.0.leaving) => {}
                     }
                 });
             }
@@ -192,12 +192,12 @@ impl Inner {
 
     /// Waits until no more are begun.
     async fn drained(&self) {
-        set(&self.draining).await;
+        until_set(&self.draining).await;
     }
 }
 
 /// Waits until `flag` is set.
-async fn set(flag: &watch::Sender<bool>) {
+async fn until_set(flag: &watch::Sender<bool>) {
     // The sender lives as long as it is borrowed.
     let _ = flag.subscribe().wait_for(|set| *set).await;
 }
